@@ -1,0 +1,58 @@
+"""handful: image and sound classifiers from a handful of examples, with numbers one can trust.
+
+    import handful
+    run = handful.train("photos")
+    label, confidence = run.model.predict("x.jpg")
+
+Names are loaded when they are first used, so that `import handful` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "train": "handful.workflow.train",
+    "evaluate": "handful.workflow.train",
+    "report": "handful.workflow.train",
+    "load": "handful.workflow.train",
+    "TrainedRun": "handful.workflow.train",
+    "check": "handful.workflow.check",
+    "export": "handful.workflow.export",
+    "create_model": "handful.workflow.catalogue",
+    "load_data": "handful.data",
+    "Prediction": "handful.inference",
+    "Predictor": "handful.inference",
+    "HandfulError": "handful.errors",
+}
+__all__ = ["__version__", *_WHERE]
+
+logging.getLogger("handful").addHandler(logging.NullHandler())
+
+if TYPE_CHECKING:
+    from handful.data import load_data as load_data
+    from handful.errors import HandfulError as HandfulError
+    from handful.inference import Prediction as Prediction
+    from handful.inference import Predictor as Predictor
+    from handful.workflow.catalogue import create_model as create_model
+    from handful.workflow.check import check as check
+    from handful.workflow.export import export as export
+    from handful.workflow.train import TrainedRun as TrainedRun
+    from handful.workflow.train import evaluate as evaluate
+    from handful.workflow.train import load as load
+    from handful.workflow.train import report as report
+    from handful.workflow.train import train as train
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'handful' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

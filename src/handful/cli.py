@@ -1,0 +1,372 @@
+"""The command line: parse, call one use case, print. Results go to stdout, messages and progress to stderr."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import shlex
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from handful import __version__
+from handful.config import Recipe, assignments, load_recipe, preset
+from handful.files import shown, to_json
+
+app = typer.Typer(
+    add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Train image and sound classifiers you can trust from a handful of examples, on your own machine.\n\n"
+    "  handful demo                      see it work, offline\n\n"
+    "  handful train photos              photos/cat/*.jpg, photos/dog/*.jpg -> model and report\n\n"
+    "  handful predict RUN new.jpg       use it",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no messages")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"handful {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+    home: Annotated[Path | None, typer.Option(help="folder for cache, runs and settings")] = None,
+    debug: Annotated[bool, typer.Option(help="show where an error comes from")] = False,
+) -> None:
+    if home:
+        import os
+
+        os.environ["HANDFUL_HOME"] = str(home)
+
+
+# -- options made from the recipe --------------------------------------------------------------------------------------
+
+
+def _flag_type(annotation: Any) -> tuple[Any, str]:
+    """(type for the command line, choices as text) of a recipe field. Values are checked by the recipe itself."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(a for a in get_args(annotation) if a is not type(None))
+        return _flag_type(annotation)
+    if get_origin(annotation) is Literal:
+        return str, "|".join(map(str, get_args(annotation)))
+    return (annotation, "") if annotation in (bool, int, float) else (str, "")
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command(settings, ...)` one option for each field of the recipe, besides the data."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+    made = []
+    for name, field in Recipe.model_fields.items():
+        if name == "data":
+            continue
+        kind, choices = _flag_type(field.rebuild_annotation())
+        option = typer.Option(
+            "--" + name.replace("_", "-"), help=field.description, metavar=choices or None, show_default=False
+        )
+        made.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> Any:
+        settings = {p.name: values.pop(p.name) for p in made}
+        return command(settings=settings, **values)
+
+    ordered = own + made
+    wrapper.__signature__ = inspect.Signature([p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in ordered])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in ordered}
+    return wrapper
+
+
+def _layers(preset_name: str | None, config: Path | None, pairs: list[str] | None) -> list[dict[str, Any]]:
+    layers = []
+    if preset_name:
+        layers.append(preset(preset_name))
+    if config:
+        layers.append(load_recipe(config))
+    if pairs:
+        layers.append(assignments(pairs))
+    return layers
+
+
+class _Screen:
+    """Messages and progress on stderr: a bar on a terminal, otherwise a line a stage."""
+
+    def __init__(self, quiet: bool, bars: bool) -> None:
+        self.quiet = quiet
+        self.bars = bars and not quiet and sys.stderr.isatty()
+        self._last = 0.0
+        self._stage = ""
+
+    def say(self, line: str) -> None:
+        if not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    def progress(self, stage: str, done: int, of: int) -> None:
+        if self.quiet:
+            return
+        if not self.bars:
+            if stage != self._stage or done == of:
+                self._stage = stage
+                if done == of:
+                    self.say(f"{stage}: {of} done")
+            return
+        now = time.monotonic()
+        if done < of and now - self._last < 0.1:
+            return
+        self._last = now
+        width = 28
+        filled = width * done // max(of, 1)
+        print(
+            f"\r{stage} [{'#' * filled}{'.' * (width - filled)}] {done}/{of}",
+            end="\n" if done == of else "",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _print_json(value: Any) -> None:
+    print(to_json(value, indent=1))
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+@recipe_options
+def train(
+    settings: dict[str, Any],
+    data: Annotated[str | None, typer.Argument(help="folder with one folder of files for each class")] = None,
+    preset: Annotated[str | None, typer.Option(help="a named set of settings, see `handful presets`")] = None,
+    config: Annotated[Path | None, typer.Option(help="recipe file, e.g. RUN/recipe.yaml to replay a run")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")] = None,
+    run: Annotated[Path | None, typer.Option(help="directory to make for the run")] = None,
+    resume: Annotated[bool, typer.Option(help="go on in an existing directory after an interruption")] = False,
+    lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="ask nothing")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="no bars")] = False,
+) -> None:
+    """Train one model: fit, evaluate, save, report.
+
+    handful train photos
+
+    handful train clips --pattern "{label}_{group}_{}" --test new_clips
+    """
+    from handful.reporting.terminal import lines
+    from handful.workflow.train import Teller
+    from handful.workflow.train import train as use_case
+
+    screen = _Screen(quiet, not no_progress)
+    done = use_case(
+        data, run=run, resume=resume, lang=lang, layers=_layers(preset, config, set), teller=Teller(screen.say, screen.progress),
+        command=shlex.join(["handful", *sys.argv[1:]]), **settings,
+    )  # fmt: skip
+    if json:
+        _print_json(done.result)
+    else:
+        print("\n".join(lines(done.result)))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="run directory, exported file or bundle")],
+    data: Annotated[str, typer.Argument(help="labelled data, laid out like training data")],
+    labels: Annotated[str | None, typer.Option(help="table with file_name and label")] = None,
+    pattern: Annotated[str | None, typer.Option(help="what file names mean")] = None,
+    json: Json = False,
+) -> None:
+    """Score a trained model on other labelled data."""
+    from handful.workflow.train import evaluate as use_case
+
+    result = use_case(run, data, labels=labels, pattern=pattern)
+    if json:
+        _print_json(result)
+        return
+    from handful.reporting.terminal import table
+
+    s = result["score"]
+    print(
+        f"{s['metric']} {s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f}, n={s['n']}), macro F1 {result['macro_f1']:.3f}"
+    )
+    print("\n".join(table(result["per_class"])))
+    for finding in result["findings"]:
+        print(f"{finding['severity']}: {shown(finding['message'])}", file=sys.stderr)
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="run directory, exported file or bundle")],
+    files: Annotated[list[str], typer.Argument(help="files or folders")],
+    json: Json = False,
+) -> None:
+    """Predict files or folders with a trained run, an exported file or a bundle."""
+    from handful.workflow.predict import predict as use_case
+
+    failed = 0
+    for row in use_case(model, files):
+        failed += "error" in row
+        if json:
+            print(to_json(row), flush=True)
+        elif "error" in row:
+            print(f"{shown(row['file'])}: {shown(row['error'])}", file=sys.stderr, flush=True)
+        else:
+            print(
+                f"{shown(row['file'])}\t{shown(row['label'])}\t{row['confidence']:.3f}{'  (unknown?)' if row['unknown'] else ''}",
+                flush=True,
+            )
+    if failed:
+        print(f"handful: {failed} files could not be read", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="folder to look at")],
+    modality: Annotated[str | None, typer.Option(help="image or audio; found from the files")] = None,
+    labels: Annotated[str | None, typer.Option(help="table with file_name and label")] = None,
+    pattern: Annotated[str | None, typer.Option(help="what file names mean")] = None,
+    strict: Annotated[bool, typer.Option(help="exit 1 when there are errors")] = False,
+    json: Json = False,
+) -> None:
+    """Look for trouble in the data; nothing is changed."""
+    from handful.workflow.check import check as use_case
+
+    result = use_case(data, modality=modality, labels=labels, pattern=pattern)
+    if json:
+        _print_json(result)
+    else:
+        print(
+            f"{result['samples']} samples in {len(result['classes'])} classes: "
+            + ", ".join(f"{shown(c)} {n}" for c, n in result["classes"].items())
+        )
+        for finding in result["findings"]:
+            print(
+                f"{finding['severity']:8}{shown(finding['message'])}"
+                + (f"; {shown(finding['fix'])}" if finding["fix"] else "")
+            )
+        if not result["findings"]:
+            print("nothing to complain about")
+    if strict and any(f["severity"] == "error" for f in result["findings"]):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="run directory")],
+    open: Annotated[bool, typer.Option("--open", help="show it in the browser")] = False,
+    lang: Annotated[str, typer.Option(help="en, ru")] = "en",
+) -> None:
+    """Make the HTML report of a run again."""
+    import os
+
+    from handful.workflow.train import report as use_case
+
+    path = use_case(run, lang)
+    print(shown(str(path)))
+    if open and not os.environ.get("HANDFUL_NO_BROWSER"):
+        import webbrowser
+
+        webbrowser.open(path.as_uri())
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="run directory")],
+    format: Annotated[str, typer.Option(help="onnx, bundle; several with commas")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="folder; RUN/exports by default")] = None,
+    json: Json = False,
+) -> None:
+    """Write the model in other formats, each proven to predict the same."""
+    from handful.workflow.export import export as use_case
+
+    result = use_case(run, format.split(","), out=out)
+    if json:
+        _print_json(result)
+        return
+    for row in result["files"]:
+        print(
+            f"{shown(row['path'])}: {row['bytes'] / 1e6:.1f} MB, agrees on {row['agree']} of {row['n']} files (error {row['max_error']:.1e}), {row['latency_ms']:.1f} ms a file"
+        )
+
+
+@app.command()
+def models(
+    modality: Annotated[str | None, typer.Option(help="image or audio")] = None,
+    family: Annotated[str | None, typer.Option(help="only this family")] = None,
+    json: Json = False,
+) -> None:
+    """The catalogue: what can be trained, how large it is, what it costs."""
+    from handful.workflow.catalogue import catalogue
+
+    rows = catalogue(modality=modality, family=family)
+    if json:
+        _print_json(rows)
+        return
+    print(f"{'name':24}{'family':18}{'parameters':>12}{'MMACs':>8}{'input':>7}{'top-1':>7}  licence")
+    for row in rows:
+        size = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else "-"
+        macs = f"{row['macs'] / 1e6:.0f}" if row["macs"] else "-"
+        print(
+            f"{row['name']:24}{row['family']:18}{size:>12}{macs:>8}{row['input']:>7}{row['top1'] or '-':>7}  {row['licence']}"
+        )
+
+
+@app.command()
+def presets(json: Json = False) -> None:
+    """Named sets of settings."""
+    from handful.config import presets as known
+
+    rows = [{"name": name, **content} for name, content in known().items()]
+    if json:
+        _print_json(rows)
+        return
+    for row in rows:
+        print(f"{row['name']:24}{row['summary']}")
+
+
+@app.command()
+def fetch(name: Annotated[str, typer.Argument(help="a network of the catalogue")]) -> None:
+    """Get a network's pretrained weights now."""
+    from handful.workflow.catalogue import fetch as use_case
+
+    screen = _Screen(False, True)
+    print(shown(str(use_case(name, screen.progress, screen.say))))
+
+
+@app.command()
+def demo(
+    run: Annotated[Path | None, typer.Option(help="folder to write into")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The main job on data that is at hand without a network: handwritten digits and generated sounds."""
+    from handful.reporting.terminal import lines
+    from handful.workflow.demo import demo as use_case
+    from handful.workflow.train import Teller
+
+    screen = _Screen(quiet or json, True)
+    results = use_case(run, Teller(screen.say, screen.progress))
+    if json:
+        _print_json(results)
+        return
+    for result in results:
+        print("\n".join(lines(result)), end="\n\n")
+    print("Now your own folder, with one folder of files for each class:\n  handful train FOLDER")

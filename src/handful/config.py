@@ -1,0 +1,173 @@
+"""The recipe: everything that decides a run. Each setting is written once, with type, default, bounds and help.
+
+Flags, YAML, presets and the studio's form are made from these fields. Knows nothing about what the settings do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from handful.errors import UsageError
+
+Modality = Literal["image", "audio"]
+Strategy = Literal["auto", "prototype", "probe", "finetune", "scratch"]
+
+
+def _names(value: Any) -> Any:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, (int, Path)) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_names)]
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class Recipe(BaseModel):
+    """Settings of `handful train`; the ones left at None are found from the data."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=False)
+
+    data: Text = Field("", description="folder with one folder of files for each class")
+    modality: Modality | None = Field(None, description="image or audio; found from the files")
+    task: Literal["classification"] = Field("classification", description="what is learned")
+    model: str = Field("auto", description="a name from `handful models`; a+b concatenates embeddings")
+    strategy: Strategy = Field("auto", description="auto, prototype, probe, finetune or scratch")
+    head: str = Field("auto", description="of a probe: auto, logistic, lda, svm, ridge, mlp ...")
+    weights: Text | None = Field(None, description="safetensors, state dict or ONNX backbone; none: without")
+    require_pretrained: bool = Field(False, description="fail rather than use a method that needs no weights")
+    labels: Text | None = Field(None, description="table with file_name and label; replaces what folders mean")
+    pattern: str | None = Field(None, description='what file names mean, e.g. "{label}_{group}_{}"')
+    test: Text | None = Field(None, description="score the final model once on this folder")
+    classes: Names | None = Field(None, description="only these classes, a,b")
+    per_class: Text | None = Field(
+        None, description="training samples of each class, drawn by seed; 15/5/20: with validation and test"
+    )
+    seed: int = Field(0, ge=0, description="of every random choice")
+    folds: int = Field(5, ge=2, le=50, description="parts of the cross-validation")
+    repeats: int | None = Field(
+        None, ge=1, le=50, description="repeats of the cross-validation; found from the number of samples"
+    )
+    views: int | None = Field(
+        None, ge=0, le=64, description="augmented views of each sample in a probe; chosen inside training folds"
+    )
+    trainable_blocks: int | None = Field(None, ge=-1, description="finetune: 0 head only, N last blocks, -1 all")
+    epochs: int | None = Field(None, ge=1, le=10_000, description="passes over the data; finetune and scratch")
+    batch_size: int | None = Field(None, ge=1, le=4096, description="samples a step; finetune and scratch")
+    learning_rate: float | None = Field(None, gt=0, le=10, description="of the optimizer; finetune and scratch")
+    optimizer: Literal["adamw", "adam", "sgd"] | None = Field(None, description="finetune and scratch")
+    scheduler: Literal["cosine", "constant"] | None = Field(
+        None, description="of the learning rate; finetune and scratch"
+    )
+    label_smoothing: float | None = Field(None, ge=0, lt=1, description="finetune and scratch")
+    patience: int | None = Field(
+        None, ge=1, description="epochs without gain before an early stop; finetune and scratch"
+    )
+    input_size: int | None = Field(
+        None, ge=16, le=1024, description="side of the picture in pixels; the model's own by default"
+    )
+    features: Literal["mel", "mfcc", "spectrogram"] | None = Field(None, description="what networks see of a sound")
+    n_mels: int | None = Field(None, ge=8, le=256, description="mel bands of what networks see of a sound")
+    sample_rate_hz: int | None = Field(
+        None, ge=2000, le=96_000, description="sounds are resampled to this; 16 kHz or the data's own"
+    )
+    seconds: float | None = Field(None, gt=0, le=60, description="length of a sound's window; found from the data")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks train")
+    threads: int | None = Field(None, ge=1, le=512, description="processor threads; all by default")
+
+
+_DESCRIBED = {name: field.description or "" for name, field in Recipe.model_fields.items()}
+
+
+def resolve(*layers: Mapping[str, Any]) -> Recipe:
+    """One recipe from layers, coarse to fine: later wins, None says nothing.
+
+    Raises:
+        UsageError: an unknown key (with the nearest known ones) or a value out of bounds.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            name = key.replace("-", "_")
+            if name not in Recipe.model_fields:
+                near = difflib.get_close_matches(name, Recipe.model_fields, n=2, cutoff=0.5)
+                raise UsageError(
+                    f"there is no setting called {key!r}",
+                    f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(Recipe.model_fields)}",
+                )
+            if value is not None:
+                merged[name] = value
+    try:
+        return Recipe(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "recipe"
+        raise UsageError(
+            f"{name} = {merged.get(name)!r}: {first['msg'].lower()}", f"{name}: {_DESCRIBED.get(name, '')}"
+        ) from None
+
+
+def load_recipe(path: Path) -> dict[str, Any]:
+    """Settings from a YAML or JSON file."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"the recipe {path} cannot be read ({error.strerror})", "check the path given to --config"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"the recipe {path} is not YAML", "compare it with recipe.yaml in a run directory") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"the recipe {path} holds no settings", "write lines such as `model: squeezenet1_0`")
+    return {str(key): value for key, value in content.items()}
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The presets by name: each has `summary` and `settings`."""
+    import yaml
+
+    folder = resources.files("handful") / "presets"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return {f.name.removesuffix(".yaml"): yaml.safe_load(f.read_text(encoding="utf-8")) for f in files}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Settings of one preset."""
+    known = presets()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
+        raise UsageError(
+            f"there is no preset called {name!r}",
+            f"did you mean {' or '.join(near)}?" if near else "see `handful presets`",
+        )
+    return dict(known[name]["settings"])
+
+
+def assignments(pairs: list[str]) -> dict[str, Any]:
+    """`--set key=value` pairs; values are read as YAML."""
+    import yaml
+
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair} has no =", "write --set key=value")
+        settings[key.strip()] = yaml.safe_load(value)
+    return settings
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The settings that say something, as YAML."""
+    import yaml
+
+    return str(yaml.safe_dump(recipe.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True))

@@ -1,0 +1,76 @@
+"""What a data set is made of. Plain records; nothing here opens a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the data that the user should know. `kind` is from the list in `handful check`."""
+
+    kind: str
+    severity: Severity
+    message: str
+    files: tuple[str, ...] = ()
+    fix: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind, "severity": self.severity, "files": list(self.files), "message": self.message, "fix": self.fix,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled file. `file` is its path below the root, as given; `sha256` identifies it everywhere."""
+
+    path: Path
+    file: str
+    label: str
+    sha256: str
+    group: str = ""
+    split: str = ""
+    fold: str = ""
+    meta: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples of one modality in the order of their file names, and what was found on the way."""
+
+    root: Path
+    modality: str
+    samples: tuple[Sample, ...]
+    findings: tuple[Finding, ...] = ()
+    ignored: int = 0
+
+    @property
+    def classes(self) -> list[str]:
+        return sorted({sample.label for sample in self.samples})
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(sorted(Counter(sample.label for sample in self.samples).items()))
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the data by content and labels, never by path."""
+        rows = sorted(f"{sample.sha256}\x1f{sample.label}" for sample in self.samples)
+        return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def part(self, split: str) -> Dataset:
+        return replace(self, samples=tuple(sample for sample in self.samples if sample.split == split))
+
+    def without(self, files: set[str], findings: tuple[Finding, ...] = ()) -> Dataset:
+        kept = tuple(sample for sample in self.samples if sample.file not in files)
+        return replace(self, samples=kept, findings=self.findings + findings)
+
+    def __len__(self) -> int:
+        return len(self.samples)

@@ -1,0 +1,351 @@
+"""Walk a folder: class folders, `train/ validation/ test/` folders, a labels table, names with a pattern.
+
+Only regular files are opened, links that leave the folder are not followed, nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from handful.data import media
+from handful.data.pattern import Pattern, suggest
+from handful.data.samples import Dataset, Finding, Sample
+from handful.data.table import read_table
+from handful.errors import DataError, UsageError
+from handful.files import shown
+
+SPLITS = {
+    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_BLOCK = 1 << 20
+
+
+def load_data(
+    data: str | os.PathLike[str],
+    *,
+    modality: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    pattern: str | None = None,
+    classes: Sequence[str] | None = None,
+    per_class: str | int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """The labelled samples of a folder, sorted by file name, with findings about what could not be used.
+
+    Args:
+        data: class folders, or `train/ validation/ test/` folders of class folders, or any folder with `labels` or `pattern`.
+        modality: "image" or "audio"; found from the files when not given.
+        labels: a table that replaces what folders mean.
+        pattern: what parts of file names mean, e.g. "{label}_{group}_{}".
+        classes: keep only these.
+        per_class: at most this many samples of each class, drawn by `seed`; "15/5/20" draws training, validation and test parts.
+
+    Raises:
+        DataError: nothing in the folder can be used.
+    """
+    root = Path(data).expanduser()
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"the folder {shown(str(root))} {what}", "give a folder that holds one folder for each class")
+    root = root.absolute()
+    files = list(_walk(root))
+    findings: list[Finding] = [f for f in files if isinstance(f, Finding)]
+    paths = [f for f in files if isinstance(f, Path)]
+    rows = _labelled(root, paths, Path(labels) if labels else None, Pattern(pattern) if pattern else None, findings)
+    found, ignored = _identify(rows, findings)
+    chosen = modality or _majority(found)
+    samples = _of_modality(found, chosen, findings)
+    if classes:
+        known = {sample.label for sample in samples}
+        for name in classes:
+            if unicodedata.normalize("NFC", name) not in known:
+                raise UsageError(
+                    f"there is no class {name!r} in the data", f"classes: {', '.join(sorted(map(shown, known)))}"
+                )
+        wanted = {unicodedata.normalize("NFC", name) for name in classes}
+        samples = [sample for sample in samples if sample.label in wanted]
+    if per_class:
+        samples = _draw(samples, str(per_class), seed)
+    if not samples:
+        raise DataError(
+            f"no {'pictures or sounds' if modality is None else modality + ' files'} with a class were found in {shown(str(root))}"
+            + (f" ({findings[0].message})" if findings else ""),
+            "put the files into one folder for each class: photos/cat/1.jpg, photos/dog/2.jpg",
+        )
+    findings += _spelling(samples)
+    if pattern is None and labels is None:
+        guess = suggest([Path(sample.file).stem for sample in samples], [sample.label for sample in samples])
+        if guess:
+            findings.append(
+                Finding(
+                    "leak",
+                    "warning",
+                    "file names look as if several samples came from one source",
+                    (),
+                    f'if so, add --pattern "{guess}"',
+                )
+            )
+    return Dataset(root, chosen, tuple(samples), tuple(findings), ignored)
+
+
+def _walk(root: Path) -> Iterator[Path | Finding]:
+    """Regular files below `root` in sorted order; each real folder once."""
+    real_root = Path(os.path.realpath(root))
+    seen = {str(real_root)}
+
+    def visit(folder: Path) -> Iterator[Path | Finding]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            yield Finding(
+                "corrupt",
+                "warning",
+                f"the folder {shown(folder.name)} cannot be opened ({error.strerror})",
+                (shown(str(folder)),),
+            )
+            return
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+                continue
+            path = Path(entry.path)
+            if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real_root):
+                yield Finding(
+                    "format",
+                    "note",
+                    f"the link {shown(entry.name)} leaves the folder and was skipped",
+                    (shown(entry.path),),
+                )
+                continue
+            try:
+                mode = entry.stat().st_mode
+            except OSError:
+                continue
+            if stat.S_ISDIR(mode):
+                real = os.path.realpath(path)
+                if real not in seen:
+                    seen.add(real)
+                    yield from visit(path)
+            elif stat.S_ISREG(mode):
+                yield path
+
+    yield from visit(root)
+
+
+def _labelled(
+    root: Path, paths: list[Path], labels: Path | None, pattern: Pattern | None, findings: list[Finding]
+) -> list[Sample]:
+    """Samples without content hash yet, labelled by table, pattern or folder."""
+    relative = {path: str(path.relative_to(root)) for path in paths}
+    if labels is not None:
+        rows = _from_table(root, labels, findings)
+    else:
+        tops = {Path(name).parts[0].lower() for name in relative.values() if len(Path(name).parts) > 1}
+        has_splits = bool(tops) and tops <= set(SPLITS) and bool(tops & {"train", "training"})
+        rows = []
+        for path, name in relative.items():
+            parts = Path(name).parts
+            split = SPLITS[parts[0].lower()] if has_splits and len(parts) > 1 else ""
+            inner = parts[1:] if split else parts
+            rows.append(Sample(path, name, inner[0] if len(inner) > 1 else "", "", split=split))
+    if pattern is not None:
+        rows, misses = _apply(pattern, rows)
+        misses = [file for file in misses if Path(file).suffix.lower() in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES]
+        if misses:
+            message = f"{len(misses)} file names do not match the pattern {pattern.text!r} and were left out"
+            findings.append(Finding("format", "warning", message, tuple(misses), "rename them or change the pattern"))
+    return [replace(row, label=unicodedata.normalize("NFC", row.label)) for row in rows]
+
+
+def _apply(pattern: Pattern, rows: list[Sample]) -> tuple[list[Sample], list[str]]:
+    matched, misses = [], []
+    for row in rows:
+        fields = pattern.match(Path(row.file).stem)
+        if fields is None:
+            misses.append(row.file)
+            continue
+        matched.append(
+            replace(
+                row,
+                label=fields.pop("label", row.label),
+                group=fields.pop("group", row.group),
+                split=SPLITS.get(fields.pop("split", row.split).lower(), ""),
+                fold=fields.pop("fold", row.fold),
+                meta=fields,
+            )
+        )
+    return matched, misses
+
+
+def _from_table(root: Path, table: Path, findings: list[Finding]) -> list[Sample]:
+    rows: dict[str, Sample] = {}
+    missing, outside, conflicts = [], [], []
+    for row in read_table(table):
+        name = row["file"]
+        path = root / name
+        if not name or "://" in name or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            outside.append(f"{name} (line {row['line']})")
+        elif not path.is_file():
+            missing.append(f"{name} (line {row['line']})")
+        elif name in rows and rows[name].label != row["label"]:
+            conflicts.append(f"{name} (line {row['line']}: {row['label']}, earlier {rows[name].label})")
+        else:
+            split = SPLITS.get(row.get("split", "").lower(), "")
+            rows[name] = Sample(
+                path, name, row["label"], "", group=row.get("group", ""), split=split, fold=row.get("fold", "")
+            )
+    if conflicts:
+        raise DataError(
+            f"{len(conflicts)} files have two labels in {table.name}: {conflicts[0]}", "keep one row for each file"
+        )
+    for names, message in ((missing, "are not there"), (outside, "are not inside the data folder")):
+        if names:
+            findings.append(
+                Finding(
+                    "format", "error", f"{len(names)} files of {table.name} {message}", tuple(names), "mend the table"
+                )
+            )
+    return [rows[name] for name in sorted(rows)]
+
+
+def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[Sample, str]], int]:
+    """Hash every file and tell its kind by content: ((sample, modality) ..., number of files that are no media)."""
+    found, ignored, unlabelled = [], 0, []
+    with ThreadPoolExecutor(4) as pool:
+        for row, (sha256, head, problem) in zip(rows, pool.map(lambda row: _hash(row.path), rows), strict=True):
+            suffix = Path(row.file).suffix.lower()
+            kind = media.sniff(head)
+            if kind is None and suffix not in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES:
+                ignored += 1
+            elif problem:
+                findings.append(
+                    Finding(
+                        "corrupt",
+                        "error",
+                        f"{shown(row.file)} cannot be opened ({problem})",
+                        (row.file,),
+                        "check its permissions",
+                    )
+                )
+            elif not head:
+                findings.append(
+                    Finding("empty", "error", f"{shown(row.file)} is an empty file", (row.file,), "remove it")
+                )
+            elif kind is None:
+                findings.append(
+                    Finding(
+                        "corrupt",
+                        "error",
+                        f"{shown(row.file)} is not a picture or sound",
+                        (row.file,),
+                        "replace or remove it",
+                    )
+                )
+            elif not row.label.strip():
+                unlabelled.append(row.file)
+            else:
+                if (
+                    suffix
+                    and suffix not in media.SUFFIXES[kind]
+                    and suffix in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES
+                ):
+                    message = (
+                        f"{shown(row.file)} is {'a picture' if kind == 'image' else 'a sound'}, whatever its name says"
+                    )
+                    findings.append(Finding("format", "note", message, (row.file,), "rename it"))
+                found.append((replace(row, sha256=sha256), kind))
+    if unlabelled:
+        message = f"{len(unlabelled)} files lie outside any class folder and were left out"
+        findings.append(
+            Finding(
+                "format",
+                "warning",
+                message,
+                tuple(unlabelled),
+                "move them into a class folder, or name the classes by --pattern or --labels",
+            )
+        )
+    return found, ignored
+
+
+def _hash(path: Path) -> tuple[str, bytes, str]:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(media.HEAD_BYTES)
+            digest = hashlib.sha256(head)
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest(), head, ""
+    except OSError as error:
+        return "", b"", error.strerror or str(error)
+
+
+def _majority(found: list[tuple[Sample, str]]) -> str:
+    return Counter(kind for _, kind in found).most_common(1)[0][0] if found else "image"
+
+
+def _of_modality(found: list[tuple[Sample, str]], chosen: str, findings: list[Finding]) -> list[Sample]:
+    others = [sample.file for sample, kind in found if kind != chosen]
+    if others:
+        message = f"{len(others)} files are {'sounds' if chosen == 'image' else 'pictures'} and were left out"
+        findings.append(
+            Finding("format", "warning", message, tuple(others), "train on them separately, or pass --modality")
+        )
+    return [sample for sample, kind in found if kind == chosen]
+
+
+def _draw(samples: list[Sample], per_class: str, seed: int) -> list[Sample]:
+    """N of each class, whole groups in shuffled order; for "a/b/c" the parts share no group."""
+    try:
+        wanted = [int(part) for part in per_class.split("/")]
+        if not 1 <= len(wanted) <= 3 or min(wanted) < 0 or wanted[0] < 1:
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            f"--per-class {per_class} is not understood", "use a number, or training/validation/test as in 15/5/20"
+        ) from None
+    names = ("train", "validation", "test") if len(wanted) > 1 else ("",)
+    by_class: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    kept = [sample for sample in samples if sample.split in ("", "train")] if len(wanted) > 1 else samples
+    untouched = []
+    if len(wanted) == 1:  # parts that were given stay whole: only training samples are drawn
+        untouched = [sample for sample in kept if sample.split in ("validation", "test")]
+        kept = [sample for sample in kept if sample.split not in ("validation", "test")]
+    for sample in kept:
+        by_class[sample.label][sample.group or sample.sha256].append(sample)
+    drawn = list(untouched)
+    for label in sorted(by_class):
+        groups = list(by_class[label].values())
+        order = iter(np.random.default_rng([seed, len(groups)]).permutation(len(groups)))
+        for name, count in zip(names, wanted, strict=False):
+            part: list[Sample] = []
+            while len(part) < count and (index := next(order, None)) is not None:
+                part += groups[index]
+            drawn += [replace(sample, split=name or sample.split) for sample in part[:count]]
+    return sorted(drawn, key=lambda sample: sample.file)
+
+
+def _spelling(samples: Sequence[Sample]) -> list[Finding]:
+    """Classes whose names differ only by case, spaces or invisible characters."""
+
+    def bare(label: str) -> str:
+        text = unicodedata.normalize("NFKC", label).casefold()
+        return "".join(c for c in text if unicodedata.category(c) != "Cf" and not c.isspace())
+
+    twins = defaultdict(set)
+    for sample in samples:
+        twins[bare(sample.label)].add(sample.label)
+    return [
+        Finding("label-spelling", "warning", f"these classes differ only in spelling: {', '.join(map(repr, sorted(names)))}", (), "merge the folders if they mean the same")
+        for names in twins.values() if len(names) > 1
+    ]  # fmt: skip

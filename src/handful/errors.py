@@ -1,0 +1,62 @@
+"""Errors that a user can cause, each with the next thing to type.
+
+Knows nothing about where the error is shown: the command line prints `message` and `hint` on two lines, the web
+answers with them as a problem document.
+"""
+
+from __future__ import annotations
+
+
+class HandfulError(Exception):
+    """Something the user can fix: `message` says what happened, `hint` what to type or change."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(HandfulError):
+    """A name, option or value that does not exist."""
+
+    exit_code = 2
+
+
+class DataError(HandfulError):
+    """The user's folder, table or file cannot be used as it is."""
+
+
+class FileError(DataError):
+    """One media file cannot be read; the others go on. `kind` is one of the finding kinds of `handful check`."""
+
+    def __init__(self, message: str, hint: str = "", kind: str = "corrupt") -> None:
+        super().__init__(message, hint)
+        self.kind = kind
+
+
+class WeightsError(HandfulError):
+    """Pretrained weights are missing, damaged or of another architecture."""
+
+
+class ExportError(HandfulError):
+    """An exported file could not be made, or does not predict what the trained model predicts."""
+
+
+class RunError(HandfulError):
+    """A run directory is missing, incomplete or made by a newer release."""
+
+
+class BusyError(HandfulError):
+    """Another process holds the run."""
+
+    exit_code = 75
+
+
+class MissingExtra(HandfulError):
+    """An optional library is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs a library that is not installed", f"pip install 'handful[{extra}]'")
+        self.extra = extra

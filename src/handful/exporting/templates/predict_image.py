@@ -1,0 +1,69 @@
+"""Predict pictures: python predict.py FILE...   prints file, label, confidence.
+
+Needs numpy, onnxruntime and pillow (see requirements.txt). `python predict.py --verify` repeats the proof on this machine.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import numpy as np  # noqa: E402
+import onnxruntime  # noqa: E402
+from decode import decode  # noqa: E402
+
+
+class Model:
+    def __init__(self, path=HERE / "model.onnx"):
+        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["handful"])
+        self.classes = self.about["classes"]
+
+    def logits(self, file):
+        """Calibrated logits [classes] of one picture."""
+        settings = self.about["frontend"]
+        pixels, _ = decode(Path(file), settings["size"], settings["fit"])  # uint8 [S, S, 3]
+        return self.session.run(["logits"], {"input": pixels[None]})[0][0]
+
+    def predict(self, file):
+        """(label, confidence) of one picture."""
+        logits = self.logits(file).astype(np.float64)
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        return self.classes[int(p.argmax())], float(p.max())
+
+
+def verify(model):
+    rows = json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
+    expected = np.array([row["logits"] for row in rows])
+    found = np.stack([model.logits(HERE / row["file"]) for row in rows])
+    error = np.abs(found - expected).max() / max(np.ptp(expected, axis=0).max(), 1e-6)
+    print(f"largest difference {error:.1e} of the spread over {len(rows)} files")
+    return 0 if error < 1e-3 else 1
+
+
+def main(arguments):
+    model = Model()
+    if arguments == ["--verify"]:
+        return verify(model)
+    raw = "--logits" in arguments
+    failed = 0
+    for file in arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments:
+        try:
+            if raw:
+                print(json.dumps([float(v) for v in model.logits(file)]))
+            else:
+                label, confidence = model.predict(file)
+                print(f"{file}\t{label}\t{confidence:.4f}")
+        except ValueError as error:
+            print(f"{file}: {error}", file=sys.stderr)
+            failed = 1
+    return failed
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.exit(main(sys.argv[1:]))

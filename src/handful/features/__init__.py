@@ -1,0 +1,86 @@
+"""Front-ends: from a file to a fixed-size array, and from that array to what models stand on.
+
+One front-end a modality, one file each. `read` is the only decoding there is: training, serving and the exported bundle
+use it. `input` begins every graph. Front-ends do not know each other, nor models, nor runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from handful.graph import Graph
+from handful.registry import Registry
+
+
+class Frontend(Protocol):
+    """What a front-end offers. An *item* is one fixed-size array; a file yields one or more (long sounds: windows)."""
+
+    modality: ClassVar[str]
+
+    @classmethod
+    def suited(cls, paths: Sequence[Path], size: int, settings: Mapping[str, Any]) -> Frontend:
+        """A front-end for these files (headers are read, nothing is decoded) and for pictures of `size` pixels.
+
+        `settings` are the user's own wishes, by field name; what does not concern this front-end is passed over.
+        """
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """JSON that rebuilds this front-end; part of every cache key and of exported metadata."""
+        ...
+
+    def read(self, source: Path | bytes) -> tuple[np.ndarray, dict[str, Any]]:
+        """Decode one file: (items [W, ...], facts). Facts are what the data doctor looks at. Raises FileError."""
+        ...
+
+    def augment(self, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One item, randomly changed as a class would not change; same shape and dtype."""
+        ...
+
+    def alike(self, facts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+        """Pairs of files that show the same thing (rescaled, recompressed), from the facts of `read`."""
+        ...
+
+    def thumbnail(self, items: np.ndarray) -> bytes:
+        """A small JPEG or PNG that stands for the file in reports."""
+        ...
+
+    def sound(self, path: Path) -> bytes | None:
+        """What a report can play of the file, as Ogg Vorbis; None where there is nothing to hear."""
+        ...
+
+    def input(self, g: Graph) -> str:
+        """Declare the graph's input `input`; returns the value that models start from.
+
+        image: float32 [N, 3, S, S], RGB in 0..1. audio: float32 [N, samples], waveform in -1..1.
+        """
+        ...
+
+    def picture(self, g: Graph, x: str, size: int) -> str:
+        """`x` as a float32 picture [N, 3, size, size] in 0..1, for networks made for photographs."""
+        ...
+
+
+frontends: Registry[type[Frontend]] = Registry("modality", "handful.features")
+
+
+def from_spec(spec: Mapping[str, Any]) -> Frontend:
+    """The front-end that `spec()` described."""
+    settings = {key: value for key, value in spec.items() if key not in ("modality", "version")}
+    return frontends.get(str(spec["modality"]))(**settings)
+
+
+def close_hashes(hashes: Sequence[str], bits: int) -> np.ndarray:
+    """Pairs int [m, 2] of hex hashes of equal length that differ in at most `bits` bits, in blocks of rows."""
+    signs = np.array([np.unpackbits(np.frombuffer(bytes.fromhex(h), np.uint8)) for h in hashes], np.float32) * 2 - 1
+    pairs = []
+    for start in range(0, len(signs), 1024):
+        distance = (signs.shape[1] - signs[start : start + 1024] @ signs[start:].T) / 2
+        rows, columns = np.nonzero(distance <= bits)
+        later = columns > rows
+        pairs.append(np.stack([rows[later] + start, columns[later] + start], axis=1))
+    return np.concatenate(pairs) if pairs else np.empty((0, 2), int)

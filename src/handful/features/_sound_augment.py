@@ -1,0 +1,68 @@
+"""Random changes of one waveform that leave its class alone: numpy and soxr only.
+
+Every function takes float32 [samples] and the drawn value, and returns the same length; `AudioFrontend.augment` draws.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def volume(wave: np.ndarray, decibel: float) -> np.ndarray:
+    return np.asarray(wave * np.float32(10.0 ** (decibel / 20.0)))
+
+
+def noise(wave: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    """White Gaussian noise `snr_db` below the wave's mean power; silence stays silent."""
+    level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) * 10.0 ** (-snr_db / 20.0)
+    return np.asarray(wave + rng.standard_normal(len(wave), dtype=np.float32) * np.float32(level))
+
+
+def shift(wave: np.ndarray, samples: int) -> np.ndarray:
+    """Later (positive) or earlier; what leaves at one end is replaced by silence at the other."""
+    moved = np.zeros_like(wave)
+    count = len(wave) - abs(samples)
+    if count > 0:
+        moved[max(0, samples) : max(0, samples) + count] = wave[max(0, -samples) : max(0, -samples) + count]
+    return moved
+
+
+def fit(wave: np.ndarray, samples: int) -> np.ndarray:
+    """Cut, or pad with zeros at the end."""
+    if len(wave) >= samples:
+        return wave[:samples]
+    return np.pad(wave, (0, samples - len(wave)))
+
+
+def stretch(wave: np.ndarray, speed: float, n_fft: int = 512) -> np.ndarray:
+    """The same pitch at another speed, length / speed samples: the phase vocoder of Flanagan & Golden (1966)."""
+    hop = n_fft // 4
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+    padded = np.pad(wave, (n_fft // 2, n_fft + hop))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+    spectrum = np.fft.rfft(frames * window, axis=1).astype(np.complex64)
+    position = np.arange(0, len(spectrum) - 1, speed)
+    left = position.astype(np.int64)
+    share = (position - left)[:, None].astype(np.float32)
+    size = np.abs(spectrum)
+    magnitude = (1 - share) * size[left] + share * size[left + 1]
+    advance = 2 * np.pi * hop * np.arange(n_fft // 2 + 1) / n_fft
+    step = np.diff(np.angle(spectrum), axis=0) - advance
+    step = (step - 2 * np.pi * np.round(step / (2 * np.pi)) + advance)[left]
+    phase = np.angle(spectrum[:1]) + np.concatenate([np.zeros_like(step[:1]), np.cumsum(step[:-1], axis=0)])
+    pieces = np.fft.irfft(magnitude * np.exp(1j * phase), n=n_fft, axis=1) * window
+    out = np.zeros(hop * (len(pieces) - 1) + n_fft)
+    for quarter in range(4):  # frames four hops apart do not overlap: add them in one go
+        part = pieces[quarter::4]
+        out[quarter * hop : quarter * hop + part.size] += part.reshape(-1)
+    length = round(len(wave) / speed)
+    return fit((out[n_fft // 2 :] / 1.5).astype(np.float32), length)
+
+
+def pitch(wave: np.ndarray, semitones: float, rate_hz: int) -> np.ndarray:
+    """The same duration at another pitch: stretched, then resampled back."""
+    import soxr
+
+    factor = 2.0 ** (semitones / 12.0)
+    longer = stretch(wave, 1.0 / factor)
+    return fit(soxr.resample(longer, rate_hz * factor, rate_hz, quality="MQ"), len(wave))

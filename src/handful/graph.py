@@ -1,0 +1,129 @@
+"""Write an ONNX graph by calling operators on names and arrays.
+
+Everything that turns a decoded file into a prediction (filter banks, normalisation, extractors, heads) is written once,
+here, as graph operators; training, prediction and export run the same graph. Knows nothing about images, sounds or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from handful.registry import optional
+
+# 18 is what torch's exporter writes at the lowest; one number for all nodes lets graphs be spliced without conversion.
+OPSET = 18
+IR_VERSION = 9
+
+Dim = int | str
+Operand = str | np.ndarray | np.generic | float | int
+
+
+class Graph:
+    """A graph under construction. Values are names (str); arrays given as operands become initialisers."""
+
+    def __init__(self) -> None:
+        self._onnx = optional("onnx", "learn", "building a model file")
+        self._nodes: list[Any] = []
+        self._initialisers: list[Any] = []
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        self._opsets: dict[str, int] = {"": OPSET}
+        self._count = 0
+
+    def _name(self, hint: str) -> str:
+        self._count += 1
+        return f"{hint}_{self._count}"
+
+    def input(self, name: str, dtype: str, shape: Sequence[Dim]) -> str:
+        """Declare an input of numpy `dtype`; a str in `shape` is a named dynamic axis."""
+        kind = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self._inputs.append(self._onnx.helper.make_tensor_value_info(name, kind, list(shape)))
+        return name
+
+    def output(self, value: str, name: str, shape: Sequence[Dim], dtype: str = "float32") -> str:
+        """Publish `value` under `name`."""
+        kind = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name]))
+        self._outputs.append(self._onnx.helper.make_tensor_value_info(name, kind, list(shape)))
+        return name
+
+    def constant(self, array: Operand) -> str:
+        """An initialiser. Python floats become float32, ints int64; arrays keep their dtype (float64 becomes float32)."""
+        if isinstance(array, str):
+            return array
+        if isinstance(array, bool):
+            value = np.array(array)
+        elif isinstance(array, int):
+            value = np.array(array, np.int64)
+        else:
+            value = np.asarray(array)
+            if value.dtype == np.float64:
+                value = value.astype(np.float32)
+        name = self._name("const")
+        self._initialisers.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def op(self, kind: str, *operands: Operand | None, outputs: int = 1, **attributes: Any) -> Any:
+        """Append operator `kind`; returns its output's name (a list of names when `outputs` > 1)."""
+        names = ["" if operand is None else self.constant(operand) for operand in operands]
+        results = [self._name(kind.lower()) for _ in range(outputs)]
+        self._nodes.append(self._onnx.helper.make_node(kind, names, results, **attributes))
+        return results[0] if outputs == 1 else results
+
+    def merge(self, model: Any, inputs: dict[str, str]) -> list[str]:
+        """Splice a ModelProto in: its inputs are replaced as `inputs` says, the names of its outputs are returned."""
+        prefix = self._name("net") + "/"
+        names: dict[str, str] = {"": ""} | inputs
+        rename = lambda name: names.setdefault(name, prefix + name)  # noqa: E731
+        for tensor in model.graph.initializer:
+            copy = self._onnx.TensorProto()
+            copy.CopyFrom(tensor)
+            copy.name = rename(tensor.name)
+            self._initialisers.append(copy)
+        for node in model.graph.node:
+            copy = self._onnx.NodeProto()
+            copy.CopyFrom(node)
+            copy.name = prefix + node.name if node.name else ""
+            copy.input[:] = [rename(name) for name in node.input]
+            copy.output[:] = [rename(name) for name in node.output]
+            self._nodes.append(copy)
+        for opset in model.opset_import:
+            self._opsets[opset.domain] = max(self._opsets.get(opset.domain, 0), opset.version)
+        return [rename(value.name) for value in model.graph.output]
+
+    def build(self, metadata: dict[str, str] | None = None, doc: str = "") -> bytes:
+        """The finished model, serialised. `metadata` becomes `metadata_props`."""
+        helper = self._onnx.helper
+        graph = helper.make_graph(self._nodes, "handful", self._inputs, self._outputs, self._initialisers)
+        opsets = [helper.make_opsetid(domain, version) for domain, version in self._opsets.items()]
+        model = helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="handful", doc_string=doc
+        )
+        helper.set_model_props(model, metadata or {})
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+def run_threads(threads: int | None) -> int:
+    """Threads for one ONNX Runtime session: as asked, else as many cores as this process may use."""
+    import os
+
+    if threads:
+        return threads
+    env = os.environ.get("OMP_NUM_THREADS", "")
+    if env.isdigit() and int(env) > 0:
+        return int(env)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def session(model: bytes | str, threads: int | None = None) -> Any:
+    """An ONNX Runtime session on the CPU. Same threads, same numbers: one intra-op pool, sequential order."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = run_threads(threads)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,177 @@
+"""The one inference path: a run directory, an exported ONNX file or a bundle, and files to predict.
+
+Everything needed (classes, front-end, thresholds) travels in the file's metadata, so that this needs neither torch nor
+scikit-learn nor the run the model came from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handful.errors import FileError, HandfulError, RunError
+from handful.features import Frontend, from_spec
+from handful.files import shown
+from handful.graph import run_threads, session
+from handful.metrics.calibration import softmax
+from handful.runs import FORMAT, Run
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one file. Unpacks as `(label, confidence)`.
+
+    `scores` are calibrated probabilities by class; `set` holds the true class for nine of ten new samples; `unknown` says
+    that the model has rarely been this unsure of something it knows.
+    """
+
+    file: str
+    label: str
+    confidence: float
+    scores: dict[str, float]
+    set: tuple[str, ...]
+    unknown: bool
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.label, self.confidence))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "file": self.file, "label": self.label, "confidence": self.confidence, "scores": self.scores, "set": list(self.set),
+            "unknown": self.unknown,
+        }  # fmt: skip
+
+
+class Predictor:
+    """A loaded model. `predict` takes a path, bytes or a list of them."""
+
+    def __init__(self, model: bytes, threads: int | None = None) -> None:
+        try:
+            self._session = session(model, threads)
+        except Exception as error:  # ONNX Runtime has no exception base of its own
+            raise RunError("the model file is damaged or not an ONNX model", "export it again") from error
+        text = self._session.get_modelmeta().custom_metadata_map.get("handful")
+        try:
+            self.metadata: dict[str, Any] = json.loads(text or "")
+            self.classes: list[str] = list(self.metadata["classes"])
+            made = int(self.metadata["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                "the ONNX file was not exported by handful: it says nothing of its classes",
+                "export it with `handful export`",
+            ) from error
+        if made > FORMAT:
+            raise RunError(f"the model has format {made}, this release reads {FORMAT}", "pip install --upgrade handful")
+        self.frontend: Frontend = from_spec(self.metadata["frontend"])
+        self._threads = run_threads(threads)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], threads: int | None = None) -> Predictor:
+        """From a run directory, an exported .onnx file, or a bundle (zip or its unpacked folder).
+
+        Raises:
+            RunError: there is no model there.
+        """
+        place = Path(path).expanduser()
+        try:
+            if place.is_dir():
+                if not (place / "model.onnx").is_file():
+                    Run.open(place)
+                return cls((place / "model.onnx").read_bytes(), threads)
+            if zipfile.is_zipfile(place):
+                with zipfile.ZipFile(place) as bundle:
+                    name = next((n for n in bundle.namelist() if n.endswith("model.onnx")), None)
+                    if name is None:
+                        raise RunError(
+                            f"{shown(place.name)} holds no model.onnx", "give a bundle that `handful export` made"
+                        )
+                    return cls(bundle.read(name), threads)
+            if place.is_file():
+                return cls(place.read_bytes(), threads)
+        except OSError as error:
+            raise RunError(f"{shown(str(place))} cannot be read ({error.strerror})", "check its permissions") from error
+        raise RunError(
+            f"there is no model at {shown(str(place))}", "give a run directory, an exported .onnx file or a bundle"
+        )
+
+    def logits(self, items: np.ndarray) -> np.ndarray:
+        """Calibrated logits float32 [n, classes] of decoded items."""
+        return np.asarray(self._session.run(["logits"], {"input": items})[0])
+
+    def file_logits(self, source: Path | bytes) -> np.ndarray:
+        """Calibrated logits [classes] of one file, its windows averaged."""
+        items, _ = self.frontend.read(source)
+        return np.asarray(
+            np.concatenate([self.logits(items[i : i + _BATCH]) for i in range(0, len(items), _BATCH)]).mean(axis=0)
+        )
+
+    def predict(self, source: str | os.PathLike[str] | bytes | list[Any]) -> Any:
+        """One `Prediction`, or a list of them for a list.
+
+        Raises:
+            FileError: a file cannot be read.
+        """
+        if isinstance(source, list):
+            return [self.predict(one) for one in source]
+        if isinstance(source, bytes):
+            return self._prediction("", self.file_logits(source))
+        return self._prediction(os.fspath(source), self.file_logits(Path(source)))
+
+    def stream(self, files: Iterable[Path]) -> Iterator[Prediction | tuple[str, FileError]]:
+        """Predictions in the order of `files`, decoded ahead in threads; a file that cannot be read yields (name, reason)."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: deque[tuple[Path, Future[Any]]] = deque()
+            upcoming = iter(files)
+            batch: list[tuple[Path, np.ndarray | FileError]] = []
+            while True:
+                while len(waiting) < 4 * _BATCH and (file := next(upcoming, None)) is not None:
+                    waiting.append((file, pool.submit(self.frontend.read, file)))
+                if not waiting:
+                    break
+                path, future = waiting.popleft()
+                try:
+                    batch.append((path, future.result()[0]))
+                except FileError as error:
+                    batch.append((path, error))
+                except Exception as error:  # a decoder's own fault
+                    batch.append((path, FileError(f"the decoder failed ({type(error).__name__})")))
+                if len(batch) >= _BATCH:
+                    yield from self._batch(batch)
+                    batch = []
+            yield from self._batch(batch)
+
+    def _batch(self, batch: list[tuple[Path, np.ndarray | FileError]]) -> Iterator[Prediction | tuple[str, FileError]]:
+        arrays = [items for _, items in batch if isinstance(items, np.ndarray)]
+        logits = np.empty((0, len(self.classes)))
+        if arrays:
+            stack = np.concatenate(arrays)
+            logits = np.concatenate([self.logits(stack[i : i + _BATCH]) for i in range(0, len(stack), _BATCH)])
+        at = 0
+        for path, items in batch:
+            if isinstance(items, FileError):
+                yield str(path), items
+            else:
+                yield self._prediction(str(path), logits[at : at + len(items)].mean(axis=0))
+                at += len(items)
+
+    def _prediction(self, file: str, logits: np.ndarray) -> Prediction:
+        p = softmax(logits.astype(np.float64))
+        if not np.isfinite(p).all():
+            raise HandfulError(f"the model gives no number for {shown(file)}", "train it again")
+        best = int(p.argmax())
+        members = tuple(name for name, v in zip(self.classes, p, strict=True) if v >= 1 - self.metadata["set_quantile"])
+        scores = {name: float(v) for name, v in zip(self.classes, p, strict=True)}
+        return Prediction(
+            file, self.classes[best], float(p[best]), scores, members, bool(p[best] < self.metadata["unknown_below"])
+        )

@@ -1,0 +1,142 @@
+"""Finds the pretrained weights of a network: a file the user names, the caches of this machine, or the network.
+
+Says in plain lines what was tried, because "no weights" must never be a mystery. Other programs' caches are read, never
+written. Knows where files lie and what their hash must be, not what is inside them.
+
+Environment: `TORCH_HOME`, `HF_HOME`, `HF_HUB_CACHE` (caches), `HANDFUL_OFFLINE=1` or `HF_HUB_OFFLINE=1` (no socket is
+opened), `HANDFUL_WEIGHTS_MIRROR` (address of a folder with the same file names), `HF_ENDPOINT`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from handful.errors import WeightsError
+from handful.files import cache_dir, sha256_file
+from handful.models import Network, Weights
+from handful.models._download import DownloadError, Progress, download
+
+# What is fetched without being asked for: as much as a user waits for at the first run.
+UNASKED_BYTES = 50_000_000
+
+_HUGGING_FACE = "https://huggingface.co/"
+_KINDS = (".safetensors", ".pth", ".pt", ".bin", ".onnx")
+
+# Hosts that did not answer in this process: asked once, not once a file.
+_silent_hosts: dict[str, str] = {}
+
+
+def resolve(
+    model: Network,
+    asked: str | None,
+    *,
+    fetch_limit_bytes: int | None = UNASKED_BYTES,
+    progress: Progress | None = None,
+) -> tuple[Weights | None, list[str]]:
+    """The weights of `model`, or None, with one line for each place that was tried.
+
+    `asked`: a path (wrong: WeightsError), "none", or None for the published weights. Those come from the caches of torch,
+    Hugging Face and handful, else from the network when they are smaller than `fetch_limit_bytes` (None: any size).
+    """
+    if asked is not None and asked.lower() == "none":
+        return None, ["no weights, as asked"]
+    if asked is not None:
+        return _from_path(Path(asked).expanduser()), [f"weights from {asked}"]
+    if not model.url:
+        return None, [f"nobody publishes weights of {model.name}"]
+    tried: list[str] = []
+    for path in _places(model):
+        if not path.is_file():
+            tried.append(f"not in {path.parent}")
+            continue
+        found = sha256_file(path)
+        if found.startswith(model.weights_sha256):
+            return Weights(path, path.name, found), [*tried, f"found {path}"]
+        tried.append(f"{path} is damaged: SHA-256 {found[:12]}..., not {model.weights_sha256}...")
+    return _from_network(model, tried, fetch_limit_bytes, progress)
+
+
+def missing(model: Network, tried: list[str]) -> WeightsError:
+    """The error for a job that cannot go on without weights, with both ways out."""
+    return WeightsError(
+        f"no pretrained weights of {model.name}: {'; '.join(tried)}",
+        f"with a network: handful fetch {model.name}; without: copy {file_name(model)} from another machine and give "
+        f"--weights PATH (it is at {address(model)}; HANDFUL_WEIGHTS_MIRROR names another host)",
+    )
+
+
+def file_name(model: Network) -> str:
+    """What the published file is called in caches and on mirrors."""
+    if model.url.startswith(_HUGGING_FACE):
+        owner, repository = model.url.removeprefix(_HUGGING_FACE).split("/")[:2]
+        return f"{owner}--{repository}.safetensors"
+    return model.url.rpartition("/")[2]
+
+
+def address(model: Network) -> str:
+    """Where the published file is fetched from, mirrors considered."""
+    mirror = os.environ.get("HANDFUL_WEIGHTS_MIRROR")
+    if mirror:
+        return f"{mirror.rstrip('/')}/{file_name(model)}"
+    endpoint = os.environ.get("HF_ENDPOINT")
+    if endpoint and model.url.startswith(_HUGGING_FACE):
+        return f"{endpoint.rstrip('/')}/{model.url.removeprefix(_HUGGING_FACE)}"
+    return model.url
+
+
+def offline() -> bool:
+    """Whether the user forbade the network."""
+    return any(
+        os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in ("HANDFUL_OFFLINE", "HF_HUB_OFFLINE")
+    )
+
+
+def _from_path(path: Path) -> Weights:
+    hint = "give a .safetensors file, a plain torch state dict (.pth) or an ONNX backbone (.onnx), or none"
+    if not path.is_file():
+        raise WeightsError(f"there is no weight file {path}", hint)
+    if path.suffix.lower() not in _KINDS:
+        raise WeightsError(f"{path.name} is no kind of weight file that handful reads", hint)
+    try:
+        return Weights(path, path.name, sha256_file(path))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror})", hint) from error
+
+
+def _places(model: Network) -> Iterator[Path]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if model.url.startswith(_HUGGING_FACE):
+        hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or cache / "huggingface") / "hub")
+        snapshots = hub / f"models--{file_name(model).removesuffix('.safetensors')}" / "snapshots"
+        yield from sorted(snapshots.glob("*/model.safetensors")) or [snapshots / "model.safetensors"]
+    else:
+        yield Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints" / file_name(model)
+    yield cache_dir() / "weights" / file_name(model)
+
+
+def _from_network(
+    model: Network, tried: list[str], limit: int | None, progress: Progress | None
+) -> tuple[Weights | None, list[str]]:
+    url = address(model)
+    host = urlsplit(url).netloc
+    if offline():
+        return None, [*tried, "not fetched: offline by HANDFUL_OFFLINE or HF_HUB_OFFLINE"]
+    if limit is not None and model.weights_bytes > limit:
+        size = f"{model.weights_bytes / 1e6:.0f} MB"
+        return None, [
+            *tried,
+            f"not fetched unasked: {size}, more than {limit / 1e6:.0f} MB (handful fetch {model.name})",
+        ]
+    if host in _silent_hosts:
+        return None, [*tried, f"not fetched: {_silent_hosts[host]}"]
+    target = cache_dir() / "weights" / file_name(model)
+    try:
+        download(url, target, model.weights_sha256, limit_bytes=limit, progress=progress)
+    except DownloadError as error:
+        if error.network:
+            _silent_hosts[host] = str(error)
+        return None, [*tried, f"not fetched: {error}"]
+    return Weights(target, target.name, sha256_file(target)), [*tried, f"fetched {url}"]

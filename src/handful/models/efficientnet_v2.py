@@ -1,0 +1,34 @@
+"""EfficientNetV2 S, M and L (Tan and Le 2021, arXiv:2104.00298): fused MBConv in front, larger inputs.
+
+Same module layout as `efficientnet`; a block is the stem, one (fused) MBConv or the last 1x1 convolution.
+"""
+
+from __future__ import annotations
+
+from handful.models._torchvision import add, pooled_body, replace_last
+from handful.models.efficientnet import blocks
+
+HALF = (0.5, 0.5, 0.5)
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+# name, file, MiB, top-1, top-5, input, normalisation
+VARIANTS = (
+    ("efficientnet_v2_s", "efficientnet_v2_s-dd5fe13b.pth", 82.704, 84.228, 96.878, 384, IMAGENET),
+    ("efficientnet_v2_m", "efficientnet_v2_m-dc08266a.pth", 208.01, 85.112, 97.156, 480, IMAGENET),
+    ("efficientnet_v2_l", "efficientnet_v2_l-59c71312.pth", 454.573, 85.808, 97.788, 480, {"mean": HALF, "std": HALF}),
+)
+for name, file, mebibytes, top1, top5, input_size, normalisation in VARIANTS:
+    add(
+        name,
+        file,
+        mebibytes,
+        top1=top1,
+        top5=top5,
+        input_size=input_size,
+        family="efficientnet_v2",
+        summary="the most accurate of the catalogue, and the slowest",
+        body=pooled_body,
+        blocks=blocks,
+        replace_head=replace_last,
+        **normalisation,
+    )

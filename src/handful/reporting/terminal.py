@@ -1,0 +1,85 @@
+"""What the command line prints when training is done: plain lines, fit for a pipe.
+
+Knows the keys of run.json; the caller prints. Control characters in names are escaped.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from handful.files import shown
+from handful.reporting import REPORT, words
+from handful.reporting.words import Name, Number, Words
+
+FEW_CLASSES = 12
+WIDTH = 50
+
+
+def lines(result: dict[str, Any], lang: str = "en") -> list[str]:
+    """Headline, interval, classes when they are few, choice and reason, where everything lies, what to type next."""
+    texts = words.load(lang)
+    printed = [words.headline(result, lang)]
+    test = result.get("test") or {}
+    if test.get("value") is not None:
+        key = "headline.test_share" if words.right_of(test) is None else "headline.test"
+        printed.append(texts.text(key, **words.measured(test, "test")))
+    printed += _interval(result, texts)
+    printed += _classes(result, texts)
+    printed += [
+        "",
+        texts.text(
+            "terminal.chosen",
+            model=Name(str(result.get("model", "?"))),
+            strategy=Name(str(result.get("strategy", "?"))),
+        ),
+    ]
+    if result.get("why"):
+        printed.append(texts.text("terminal.why", why=str(result["why"])))
+    seconds = Number((result.get("seconds") or {}).get("total"), "seconds")
+    printed.append(texts.text("terminal.time", seconds=seconds, memory=Number(result.get("peak_rss_bytes"), "bytes")))
+    printed += ["", texts.text("terminal.advice")] + [f"  - {line}" for line in words.advice(result, lang)]
+    if result.get("run"):
+        run = str(result["run"])
+        printed += [
+            "",
+            texts.text("terminal.run", path=run),
+            texts.text("terminal.report", path=str(PurePath(run) / REPORT)),
+        ]
+    commands = [f"  {shown(str(line))}" for line in result.get("next") or []]
+    return printed + (["", texts.text("terminal.next"), *commands] if commands else [])
+
+
+def _interval(result: dict[str, Any], texts: Words) -> list[str]:
+    """`0 % ----|------[==#==]-- 100 %`: a ruler of WIDTH characters."""
+    score = result.get("score") or {}
+    if any(score.get(key) is None for key in ("value", "low", "high")):
+        return []
+    low, value, high = (round(score[key] * (WIDTH - 1)) for key in ("low", "value", "high"))
+    ruler = ["=" if low <= i <= high else "-" for i in range(WIDTH)]
+    ruler[low], ruler[high] = "[", "]"
+    ruler[value] = "#"
+    by_chance = round(words.chance(result)[0] * (WIDTH - 1))
+    if ruler[by_chance] in "-=":
+        ruler[by_chance] = "|"
+    return [f"0 % {''.join(ruler)} 100 %", f"    {texts.text('terminal.interval')}"]
+
+
+def _classes(result: dict[str, Any], texts: Words) -> list[str]:
+    per_class = result.get("per_class") or {}
+    return ["", *table(per_class, texts.lang)] if 0 < len(per_class) <= FEW_CLASSES else []
+
+
+def table(per_class: dict[str, Any], lang: str = "en") -> list[str]:
+    """run.json's `per_class` as aligned lines: a head, then a line a class."""
+    texts = words.load(lang)
+    rows = [[texts.text(f"terminal.{key}") for key in ("classes", "recall", "precision", "samples")]]
+    for name, row in per_class.items():
+        row = row or {"n": 0}
+        figures = [
+            Number(row.get(key), kind)
+            for key, kind in (("recall", "percent"), ("precision", "percent"), ("n", "count"))
+        ]
+        rows.append([shown(str(name)), *(texts.number(figure) for figure in figures)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]

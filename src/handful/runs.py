@@ -1,0 +1,149 @@
+"""The run directory, format 1: the wall between training, which writes it, and everything else, which reads it.
+
+Knows file names and their order of writing; knows nothing about how a number came about. `run.json` is written last: a
+directory without it is an unfinished run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handful.errors import BusyError, RunError
+from handful.files import atomic_write, data_dir, json_lines, read_json_lines, shown, to_json
+
+FORMAT = 1
+
+
+@dataclass
+class Teller:
+    """Whom a run reports to: `say` gets lines for people, `progress` (stage, done, of)."""
+
+    say: Callable[[str], None] = lambda line: None
+    progress: Callable[[str, int, int], None] | None = None
+
+
+class Run:
+    """A run directory. `Run.create` for training, `Run.open` for everybody else."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path | None, name: str, resume: bool = False) -> Run:
+        """A new directory at `path`, or below the data folder; an existing one is refused unless `resume`."""
+        place = "choose another place with --run"
+        if path is None:
+            place += ", or set HANDFUL_HOME to a folder that can be written"
+            stamp = time.strftime("%Y-%m-%d-%H%M%S")
+            safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)[:40] or "run"
+            base = data_dir() / "runs" / f"{stamp}-{safe}"
+            path = next(p for i in range(1, 10_000) if not (p := base if i == 1 else Path(f"{base}-{i}")).exists())
+        path = path.expanduser().absolute()
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{shown(str(path))} is a file", "choose another place with --run")
+        if path.is_dir() and any(path.iterdir()) and not resume:
+            raise RunError(
+                f"{shown(str(path))} exists and is not empty", "choose another place with --run, or add --resume"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{shown(str(path))} cannot be made ({error.strerror})", place) from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Run:
+        """An existing, finished run.
+
+        Raises:
+            RunError: no such run, an unfinished one, or one made by a newer release.
+        """
+        folder = Path(path).expanduser().absolute()
+        if not folder.is_dir():
+            raise RunError(
+                f"there is no run at {shown(str(folder))}", "give the directory that `handful train` printed"
+            )
+        if not (folder / "run.json").is_file():
+            raise RunError(f"{shown(str(folder))} is not a finished run", "train again, or go on with --resume")
+        run = cls(folder)
+        made = run.result.get("format", FORMAT)
+        if not isinstance(made, int) or made > FORMAT:
+            raise RunError(f"the run has format {made}, this release reads {FORMAT}", "pip install --upgrade handful")
+        return run
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; another holder is an error that names it."""
+        import fcntl
+
+        with open(self.path / ".lock", "a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise BusyError(
+                    f"the run is held by {file.read().strip() or 'another process'}",
+                    "wait until it ends, or choose another --run",
+                ) from None
+            file.truncate(0)
+            file.write(f"pid {os.getpid()} since {time.strftime('%H:%M')}")
+            file.flush()
+            yield
+        (self.path / ".lock").unlink(missing_ok=True)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_file()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The content of run.json: what `train --json` printed."""
+        try:
+            value = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"run.json of {shown(str(self.path))} cannot be read", "the run is damaged: train again"
+            ) from error
+        if not isinstance(value, dict):
+            raise RunError(f"run.json of {shown(str(self.path))} is not an object", "the run is damaged: train again")
+        return value
+
+    def rows(self, name: str) -> list[Any]:
+        """Lines of a JSONL file, [] when the run has none."""
+        return read_json_lines(self.path / name) if self.has(name) else []
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        atomic_write(self.path / name, content)
+        return self.path / name
+
+    def write_preview(self, name: str, content: bytes) -> None:
+        """A picture or sound for the report. Not synced to disk one by one: hundreds would take longer than the training."""
+        path = self.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write(name, to_json(value, indent=1) + "\n")
+
+    def write_rows(self, name: str, rows: list[Any]) -> None:
+        self.write(name, json_lines(rows))
+
+    def log(self, **event: Any) -> None:
+        """Append one line to metrics.jsonl, which progress displays follow."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(to_json({"time": round(time.time(), 3), **event}) + "\n")

@@ -1,0 +1,196 @@
+"""Strategies that train a network by gradient: `scratch` and `finetune`.
+
+Sounds and pictures alike: the front-end's graph turns decoded items into what the network sees, so that training sees the
+same numbers as the exported model. Knows nothing about torch; the loop does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from handful.data import Sample
+from handful.data.splits import Plan, inner_folds
+from handful.errors import FileError, UsageError
+from handful.graph import Graph, session
+from handful.models import Network
+from handful.training._loop import LoopSettings, TrainedNetwork, fit_network
+from handful.training.reading import Facts, Reader
+from handful.training.strategies import Job, Predicted, strategies
+
+_BATCH = 32
+EPOCHS = {"finetune": 20, "scratch": 60}
+
+
+class Gradient:
+    """A network trained on augmented items, fresh ones each epoch. See `strategies.Strategy`."""
+
+    repeats = 1  # of the cross-validation: each costs as many trainings as there are folds
+
+    def __init__(self, job: Job, kind: str) -> None:
+        network = job.model
+        if not isinstance(network, Network):
+            raise UsageError(
+                f"{job.model.name} cannot be trained by gradient", "choose one network from `handful models`"
+            )
+        self.job, self.kind, self.network = job, kind, network
+        self.reader = Reader(job.frontend, job.recipe.threads)
+        self.candidates: list[dict[str, Any]] = []
+        recipe = job.recipe
+        blocks = recipe.trainable_blocks if recipe.trainable_blocks is not None else -1
+        chosen: dict[str, Any] = {
+            "epochs": recipe.epochs or EPOCHS[kind], "batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate,
+            "optimizer": recipe.optimizer, "scheduler": recipe.scheduler, "label_smoothing": recipe.label_smoothing,
+            "patience": recipe.patience, "trainable_blocks": blocks, "seed": recipe.seed, "threads": recipe.threads,
+            "device": _device(recipe.device),
+        }  # fmt: skip
+        self.settings = LoopSettings(**{name: value for name, value in chosen.items() if value is not None})
+        self.resolved: dict[str, Any] = {
+            "epochs": self.settings.epochs,
+            "trainable_blocks": blocks if kind == "finetune" else None,
+        }
+        self.note = f"{self.settings.epochs} epochs" + (
+            f", last {blocks} blocks" if kind == "finetune" and blocks > 0 else ""
+        )
+
+    @cached_property
+    def _prepare(self) -> Any:
+        """Session from items to what the network sees."""
+        g = Graph()
+        size = self.network.input_size
+        g.output(
+            self.network.prepare(g, self.job.frontend.input(g), self.job.frontend), "picture", ["N", 3, size, size]
+        )
+        return session(g.build(), self.job.recipe.threads)
+
+    def _pictures(self, items: np.ndarray) -> np.ndarray:
+        parts = [
+            self._prepare.run(["picture"], {"input": items[i : i + _BATCH]})[0] for i in range(0, len(items), _BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def _read(
+        self, samples: Sequence[Sample]
+    ) -> tuple[list[Sample], list[np.ndarray], list[Facts], list[tuple[Sample, FileError]]]:
+        start = time.perf_counter()
+        kept, items, facts, errors = [], [], [], []
+        for index, found, fact in self.reader.read(samples):
+            if isinstance(fact, FileError) or found is None:
+                errors.append((samples[index], fact if isinstance(fact, FileError) else FileError("nothing in it")))
+            else:
+                kept.append(samples[index])
+                items.append(found)
+                facts.append(fact)
+            if self.job.progress:
+                self.job.progress("decode", index + 1, len(samples))
+        self.job.clock.add("decode", start)
+        return kept, items, facts, errors
+
+    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Facts], list[tuple[Sample, FileError]]]:
+        kept, items, facts, errors = self._read(samples)
+        self.items = np.concatenate(items) if items else np.empty(0)
+        self.owner = np.repeat(np.arange(len(kept)), [len(i) for i in items])
+        return kept, facts, errors
+
+    def _train(
+        self, labels: np.ndarray, groups: np.ndarray, classes: int, mask: np.ndarray, fold: int | None
+    ) -> TrainedNetwork:
+        rows = np.flatnonzero(mask[self.owner])
+        augment, seed = self.job.frontend.augment, self.settings.seed
+
+        def pictures(indices: np.ndarray, epoch: int | None) -> np.ndarray:
+            chosen = self.items[rows[indices]]
+            if epoch is not None:
+                chosen = np.stack(
+                    [
+                        augment(item, np.random.default_rng([seed, epoch, int(i)]))
+                        for item, i in zip(chosen, indices, strict=True)
+                    ]
+                )
+            return self._pictures(chosen)
+
+        def tell(row: dict[str, Any]) -> None:
+            self.job.log(event="epoch", fold=fold, **row)
+
+        weights = self.job.weights if self.kind == "finetune" else None
+        stop = None
+        if self.settings.patience:  # one fifth of the training samples, whole groups, tells when to stop
+            stop = (inner_folds(labels, groups, mask, seed, 5) == 0)[self.owner[rows]]
+        return fit_network(
+            self.network, weights, pictures, labels[self.owner[rows]], classes, self.settings, tell, stop
+        )
+
+    def _logits(self, trained: TrainedNetwork, items: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
+        """Logits [count, classes], windows averaged."""
+        rows = np.concatenate(
+            [trained.logits(self._pictures(items[i : i + _BATCH])) for i in range(0, len(items), _BATCH)]
+        )
+        total = np.zeros((count, rows.shape[1]), np.float32)
+        np.add.at(total, owner, rows)
+        return np.asarray(total / np.bincount(owner, minlength=count)[:, None])
+
+    def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
+        start = time.perf_counter()
+        oof = np.full((len(plan.folds), len(labels), classes), np.nan, np.float32)
+        jobs = plan.masks()
+        for number, (repeat, fold, mask) in enumerate(jobs):
+            trained = self._train(labels, groups, classes, mask, fold)
+            held = np.flatnonzero(~mask & (plan.folds[repeat] == fold))
+            rows = np.isin(self.owner, held)
+            oof[repeat, held] = self._logits(
+                trained, self.items[rows], np.searchsorted(held, self.owner[rows]), len(held)
+            )
+            if self.job.progress:
+                self.job.progress("train", number + 1, len(jobs) + 1)
+        self.trained = self._train(labels, groups, classes, np.ones(len(labels), bool), None)
+        if self.job.progress:
+            self.job.progress("train", len(jobs) + 1, len(jobs) + 1)
+        self.job.clock.add("fit", start)
+        return oof
+
+    def predict(self, samples: Sequence[Sample]) -> Predicted:
+        kept, items, facts, errors = self._read(samples)
+        if not kept:
+            return Predicted([], np.zeros((0, 0), np.float32), errors, [])
+        owner = np.repeat(np.arange(len(kept)), [len(i) for i in items])
+        return Predicted(kept, self._logits(self.trained, np.concatenate(items), owner, len(kept)), errors, facts)
+
+    def graph(self, g: Graph, x: str) -> str:
+        import onnx
+
+        start = time.perf_counter()
+        proto = onnx.load_from_string(self.trained.to_onnx())
+        self.job.clock.add("export", start)
+        (logits,) = g.merge(proto, {proto.graph.input[0].name: self.network.prepare(g, x, self.job.frontend)})
+        return logits
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self.trained.state()
+
+    @property
+    def parameters(self) -> int:
+        return self.trained.parameters
+
+
+def _device(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    from handful.registry import optional
+
+    return "cuda" if optional("torch", "torch", "training a network by gradient").cuda.is_available() else "cpu"
+
+
+@strategies.register("finetune")
+def finetune(job: Job) -> Gradient:
+    """Pretrained network: head first, then the last blocks or everything."""
+    return Gradient(job, "finetune")
+
+
+@strategies.register("scratch")
+def scratch(job: Job) -> Gradient:
+    """Network with random weights, trained whole."""
+    return Gradient(job, "scratch")

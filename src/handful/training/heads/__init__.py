@@ -1,0 +1,182 @@
+"""Heads: from embeddings to logits. A head is a short list of steps that numpy evaluates and a graph can hold.
+
+One kind of head, one file: a function that fits many masked versions of one problem at once (the folds of a
+cross-validation share almost all their work). Knows nothing about files, models or graphs' inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from handful.graph import Graph
+from handful.metrics.calibration import log_loss, temperature
+from handful.registry import Registry
+
+_BLOCK = 2048  # rows at a time: a pass over the features never holds a second copy of them
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a head: `kind` names it, `arrays` are its parameters.
+
+    l2: x / |x|;  scale: (x - mean) * scale;  affine: x @ weight + bias;  relu: max(x, 0);
+    rbf: exp(-gamma |x - support|^2), one column for each support vector.
+    """
+
+    kind: str
+    arrays: dict[str, np.ndarray]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        a = self.arrays
+        if self.kind == "l2":
+            return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
+        if self.kind == "scale":
+            return np.asarray((x - a["mean"]) * a["scale"])
+        if self.kind == "affine":
+            return np.asarray(x @ a["weight"] + a["bias"])
+        if self.kind == "relu":
+            return np.maximum(x, 0)
+        if self.kind == "rbf":
+            squares = (x * x).sum(axis=1)[:, None] + (a["support"] ** 2).sum(axis=1) - 2 * (x @ a["support"].T)
+            return np.asarray(np.exp(-a["gamma"] * np.maximum(squares, 0)))
+        raise ValueError(f"unknown step {self.kind!r}")
+
+    def graph(self, g: Graph, x: str) -> str:
+        a = {name: array.astype(np.float32) for name, array in self.arrays.items()}
+        if self.kind == "l2":
+            norm = g.op("ReduceL2", x, np.array([1], np.int64), keepdims=1)
+            return str(g.op("Div", x, g.op("Max", norm, np.float32(1e-12))))
+        if self.kind == "scale":
+            return str(g.op("Mul", g.op("Sub", x, a["mean"]), a["scale"]))
+        if self.kind == "affine":
+            return str(g.op("Gemm", x, a["weight"], a["bias"]))
+        if self.kind == "relu":
+            return str(g.op("Relu", x))
+        if self.kind == "rbf":
+            own = g.op("ReduceSumSquare", x, np.array([1], np.int64), keepdims=1)
+            cross = g.op("Gemm", x, a["support"], alpha=-2.0, transB=1)
+            squares = g.op("Add", g.op("Add", own, (self.arrays["support"] ** 2).sum(axis=1).astype(np.float32)), cross)
+            return str(g.op("Exp", g.op("Mul", g.op("Relu", squares), -a["gamma"])))
+        raise ValueError(f"unknown step {self.kind!r}")
+
+
+@dataclass(frozen=True)
+class Head:
+    """Steps from an embedding [n, width] to logits [n, classes]."""
+
+    steps: tuple[Step, ...]
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """float32 [n, classes], computed in blocks of rows."""
+        parts = []
+        for start in range(0, len(x), _BLOCK):
+            block = x[start : start + _BLOCK]
+            for step in self.steps:
+                block = step(block)
+            parts.append(block.astype(np.float32))
+        return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+
+    def graph(self, g: Graph, x: str) -> str:
+        for step in self.steps:
+            x = step.graph(g, x)
+        return x
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            f"head.{i}.{step.kind}.{name}": np.ascontiguousarray(array, np.float32)
+            for i, step in enumerate(self.steps) for name, array in step.arrays.items()
+        }  # fmt: skip
+
+    @property
+    def parameters(self) -> int:
+        return sum(array.size for step in self.steps for array in step.arrays.values())
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Labelled embeddings. A sample owns one row for each of its windows and augmented views.
+
+    `x` float32 [rows, width]; `sample` int [rows]; `plain` bool [rows], rows of the unchanged file, the only ones that are
+    ever scored; `labels` int [samples]; `groups` int [samples]; `blocks`: widths of the parts that `a+b` joined.
+    """
+
+    x: np.ndarray
+    sample: np.ndarray
+    plain: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    classes: int
+    blocks: tuple[int, ...] = ()
+
+    @cached_property
+    def row_weights(self) -> np.ndarray:
+        """Rows of one sample weigh one together."""
+        return np.asarray(1.0 / np.bincount(self.sample, minlength=len(self.labels))[self.sample], dtype=np.float32)
+
+    def pool(self, logits: np.ndarray) -> np.ndarray:
+        """Logits of plain rows [.., rows, classes] averaged over the windows of each sample: [.., samples, classes]."""
+        rows, owner = np.flatnonzero(self.plain), self.sample[self.plain]
+        total = np.zeros((*logits.shape[:-2], len(self.labels), logits.shape[-1]), np.float32)
+        np.add.at(np.moveaxis(total, -2, 0), owner, np.moveaxis(logits[..., rows, :], -2, 0))
+        return total / np.bincount(owner, minlength=len(self.labels))[:, None]
+
+    def predict(self, head: Head, samples: np.ndarray) -> np.ndarray:
+        """Logits [len(samples), classes] of samples by a head, windows averaged."""
+        wanted = np.isin(self.sample, samples) & self.plain
+        logits = head.logits(self.x[wanted])
+        owner = np.searchsorted(samples, self.sample[wanted])
+        total = np.zeros((len(samples), logits.shape[1] if len(logits) else self.classes), np.float32)
+        np.add.at(total, owner, logits)
+        return np.asarray(total / np.bincount(owner, minlength=len(samples))[:, None])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A head fitted on one mask. `inner` float [samples, classes]: logits from the folds inside the mask, NaN outside."""
+
+    head: Head
+    inner: np.ndarray
+    setting: str
+
+    def score(self, labels: np.ndarray) -> tuple[int, float]:
+        """(right answers, log-loss at the best temperature) inside the mask."""
+        known = ~np.isnan(self.inner[:, 0])
+        logits, true = self.inner[known], labels[known]
+        if not len(true):
+            return 0, float("inf")
+        return int((logits.argmax(axis=1) == true).sum()), log_loss(logits / temperature(logits, true), true)
+
+
+class Fit(Protocol):
+    """Fits one kind of head.
+
+    Args:
+        problem: all samples.
+        masks: bool [fits, samples], who trains.
+        inner: int [fits, samples], the fold inside the mask in which a sample is held out, -1 for samples that are not in it.
+        seed: for heads with random starts.
+    """
+
+    def __call__(self, problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) -> list[Fitted]: ...
+
+
+heads: Registry[Fit] = Registry("head", "handful.training.heads")
+
+
+def choose(losses: np.ndarray, settings: Sequence[Any]) -> int:
+    """The most regularised setting whose loss is within a thousandth of the best; settings go from strong to weak."""
+    return int(np.flatnonzero(losses <= losses.min() + 1e-3 * abs(losses.min()))[0])
+
+
+def inner_logits(problem: Problem, mask: np.ndarray, folds: np.ndarray, fit: Any) -> np.ndarray:
+    """Out-of-fold logits inside one mask by calling `fit(bool [samples]) -> Head` for each inner fold."""
+    result = np.full((len(problem.labels), problem.classes), np.nan, np.float32)
+    for fold in np.unique(folds[folds >= 0]):
+        held = np.flatnonzero(folds == fold)
+        result[held] = problem.predict(fit(mask & (folds != fold)), held)
+    return result

@@ -1,0 +1,156 @@
+"""Multinomial logistic regression with an L2 penalty, many masked copies of one problem at once.
+
+All folds and penalties share the features, so one matrix product serves them all: 525 regressions on 100 samples take the
+time of a handful. The strength is chosen by log-loss inside each mask; by accuracy it would tie at small n and pick too
+strong a penalty.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handful.training.heads import Fitted, Head, Problem, Step, choose, heads
+
+STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # C of scikit-learn, from strong to weak penalty
+_ITERATIONS = 300
+_TOLERANCE = 1e-3
+_BLOCK = 4096
+_SMALL = 4_000_000  # elements up to which a rotated copy of the features pays
+
+
+def solve(
+    x: np.ndarray, onehot: np.ndarray, weights: np.ndarray, strengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimise sum_i w_i * cross_entropy_i + |W|^2 / (2 C) for several weightings w and strengths C, intercept not penalised.
+
+    Nesterov's method with restarts under Boehning's bound: the Hessian of the loss is at most X'X / 2 (Boehning 1992,
+    Ann. Inst. Stat. Math. 44), so in the eigenbasis of X'X every coordinate has its own safe step and no line search is needed.
+
+    Args:
+        x: float32 [rows, width], centred over rows.
+        onehot: float32 [rows, classes].
+        weights: float32 [problems, rows], each at most 1.
+        strengths: float [problems].
+
+    Returns:
+        (W float32 [problems, width, classes], b float32 [problems, classes])
+    """
+    rows, width = x.shape
+    problems, classes = len(strengths), onehot.shape[1]
+    if rows < width:
+        values, vectors = np.linalg.eigh((x @ x.T).astype(np.float64))
+        keep = values > values[-1] * 1e-9
+        values, vectors = values[keep], vectors[:, keep]
+        basis = (x.T @ (vectors / np.sqrt(values)).astype(np.float32)).astype(np.float32)
+    else:
+        values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64))
+        values, basis = np.maximum(values, 0.0), vectors.astype(np.float32)
+    rotated = rows * basis.shape[1] <= _SMALL
+    z = x @ basis if rotated else x
+    penalty = (1.0 / strengths).astype(np.float32)[:, None, None]  # [P, 1, 1]
+    step = 1.0 / (0.5 * values[None, :, None].astype(np.float32) + penalty)
+    bias_step = 1.0 / (0.5 * weights.sum(axis=1)).astype(np.float32)[:, None]
+    w = np.zeros((problems, basis.shape[1], classes), np.float32)
+    b = np.zeros((problems, classes), np.float32)
+    w_old, b_old, momentum = w.copy(), b.copy(), np.ones(problems, np.float32)
+    active = np.arange(problems)
+    for _ in range(_ITERATIONS):
+        t = momentum[active]
+        t_next = (1 + np.sqrt(1 + 4 * t * t)) / 2
+        beta = ((t - 1) / t_next)[:, None]
+        v = w[active] + beta[:, :, None] * (w[active] - w_old[active])
+        c = b[active] + beta * (b[active] - b_old[active])
+        grad, grad_b = _gradient(z, basis if not rotated else None, v, c, onehot, weights[active])
+        grad += penalty[active] * v
+        w_new, b_new = v - step[active] * grad, c - bias_step[active] * grad_b
+        moved = w_new - w[active]
+        # The gradient points against the way just gone: momentum has overshot and starts anew.
+        overshot = np.einsum("pdk,pdk->p", grad, moved) + np.einsum("pk,pk->p", grad_b, b_new - b[active]) > 0
+        w_old[active], b_old[active] = w[active], b[active]
+        w[active], b[active] = w_new, b_new
+        momentum[active] = np.where(overshot, 1, t_next)
+        w_old[active[overshot]], b_old[active[overshot]] = w_new[overshot], b_new[overshot]
+        size = np.abs(w_new).max(axis=(1, 2)) + 1e-6
+        active = active[np.abs(moved).max(axis=(1, 2)) > _TOLERANCE * size]
+        if not len(active):
+            break
+    return np.einsum("dr,prk->pdk", basis, w, optimize=True), b
+
+
+def _gradient(
+    z: np.ndarray, basis: np.ndarray | None, v: np.ndarray, c: np.ndarray, onehot: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient of the weighted cross-entropy by (v, c), all problems in one product, rows in blocks."""
+    problems, width, classes = v.shape
+    flat = np.ascontiguousarray(v.transpose(1, 0, 2)).reshape(width, problems * classes)
+    columns = flat if basis is None else basis @ flat
+    total = np.zeros((z.shape[1], problems * classes), np.float32)
+    bias = np.zeros((problems, classes), np.float32)
+    for start in range(0, len(z), _BLOCK):
+        block = z[start : start + _BLOCK]
+        p = (block @ columns).reshape(len(block), problems, classes)
+        p += c
+        p -= p.max(axis=2, keepdims=True)
+        np.exp(p, out=p)
+        p /= p.sum(axis=2, keepdims=True)
+        p -= onehot[start : start + _BLOCK, None, :]
+        p *= weights[:, start : start + _BLOCK].T[:, :, None]
+        bias += p.sum(axis=0)
+        total += block.T @ p.reshape(len(block), problems * classes)
+    grad = total if basis is None else basis.T @ total
+    return np.ascontiguousarray(grad.reshape(width, problems, classes).transpose(1, 0, 2)), bias
+
+
+@heads.register("logistic")
+def logistic(problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) -> list[Fitted]:
+    """Logistic regression on l2-normalised embeddings."""
+    x = Step("l2", {})(problem.x)
+    mean = x.mean(axis=0)
+    x -= mean
+    onehot = np.eye(problem.classes, dtype=np.float32)[problem.labels[problem.sample]]
+    trains, owners = [], []
+    for i, (mask, folds) in enumerate(zip(masks, inner, strict=True)):
+        for fold in np.unique(folds[folds >= 0]):
+            trains.append(mask & (folds != fold))
+            owners.append((i, int(fold)))
+    chosen = np.full(len(masks), len(STRENGTHS) // 2)
+    results = [np.full((len(problem.labels), problem.classes), np.nan, np.float32) for _ in masks]
+    if trains:
+        table = np.stack(trains)[:, problem.sample] * problem.row_weights
+        w, b = solve(
+            x, onehot, np.repeat(table, len(STRENGTHS), axis=0).astype(np.float32), np.tile(STRENGTHS, len(trains))
+        )
+        by_strength = np.full((len(masks), len(STRENGTHS), len(problem.labels), problem.classes), np.nan, np.float32)
+        for number, (i, fold) in enumerate(owners):
+            held = np.flatnonzero(inner[i] == fold)
+            rows = problem.plain & np.isin(problem.sample, held)
+            for s in range(len(STRENGTHS)):
+                at = number * len(STRENGTHS) + s
+                by_strength[i, s, held] = _pooled(x[rows] @ w[at] + b[at], problem.sample[rows], held)
+        for i in range(len(masks)):
+            known = inner[i] >= 0
+            losses = np.array([_loss(by_strength[i, s, known], problem.labels[known]) for s in range(len(STRENGTHS))])
+            chosen[i] = choose(losses, STRENGTHS)
+            results[i] = by_strength[i, chosen[i]]
+    table = (masks[:, problem.sample] * problem.row_weights).astype(np.float32)
+    w, b = solve(x, onehot, table, np.array(STRENGTHS)[chosen])
+    return [
+        Fitted(
+            Head((Step("l2", {}), Step("affine", {"weight": w[i], "bias": b[i] - mean @ w[i]}))),
+            results[i],
+            f"C={STRENGTHS[chosen[i]]:g}",
+        )
+        for i in range(len(masks))
+    ]
+
+
+def _pooled(logits: np.ndarray, owner: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    at = np.searchsorted(samples, owner)
+    total = np.zeros((len(samples), logits.shape[1]), np.float32)
+    np.add.at(total, at, logits)
+    return np.asarray(total / np.bincount(at, minlength=len(samples))[:, None])
+
+
+def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]))

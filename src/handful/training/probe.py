@@ -1,0 +1,229 @@
+"""Frozen model, trained head: embed once, then everything is arithmetic on one matrix.
+
+Which head, how strong its regularisation and whether augmented views help is chosen inside each training fold, never on the
+samples that are then scored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from handful.data import Sample
+from handful.data.splits import Plan, inner_folds
+from handful.errors import FileError
+from handful.graph import Graph
+from handful.models import Model
+from handful.training.embedding import Embedded, Embedder
+from handful.training.heads import Fitted, Problem, heads
+from handful.training.reading import Facts
+from handful.training.strategies import Job, Predicted, strategies
+
+NEAR_TIE = 2  # samples: a later candidate must be right on more than this many more, or the first one stays
+VIEWS = 8
+VIEWS_HEAD = (
+    "lda"  # the head that gains from views; logistic regression takes ten times as long for a third of the gain
+)
+# Below this accuracy inside the training folds augmented views are offered: with better features they gain nothing.
+VIEWS_BELOW = 0.85
+VIEWS_LIMIT = 4000  # rows to embed, some minutes on two cores with a large network
+
+
+@dataclass(frozen=True)
+class Candidate:
+    head: str
+    views: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.head}, {self.views} augmented views" if self.views else self.head
+
+
+class Probe:
+    """The strategy `probe`, and `prototype` by its only head. See `strategies.Strategy`."""
+
+    repeats: int | None = None
+    resolved: dict[str, Any] = {}
+
+    def __init__(self, job: Job, only: str = "") -> None:
+        self.job = job
+        self.only = only or (job.recipe.head if job.recipe.head != "auto" else "")
+        self.embedder = Embedder(job.frontend, job.model, job.weights, job.recipe.threads, job.clock)
+        self.candidates: list[dict[str, Any]] = []
+        self.note = ""
+
+    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Facts], list[tuple[Sample, FileError]]]:
+        self.embedded = self.embedder.embed(samples, self._first_views(), self.job.progress)
+        return self.embedded.samples, self.embedded.facts, self.embedded.errors
+
+    def _first_views(self) -> int:
+        return self.job.recipe.views or 0
+
+    def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
+        """Out-of-fold logits [repeats, samples, classes]; fits the shipped head on the way."""
+        job = self.job
+        jobs = plan.masks()
+        everyone = np.ones(len(labels), bool)
+        masks = np.stack([mask for _, _, mask in jobs] + [everyone])
+        inner = np.stack([inner_folds(labels, groups, mask, job.recipe.seed) for mask in masks])
+        views = self._first_views()
+        candidates = [Candidate(name, views) for name in self._heads()]
+        fits = self._fit(candidates, labels, groups, classes, masks, inner, {})
+        if (
+            not self.only.startswith("prototype")
+            and job.recipe.views is None
+            and self._wants_views(fits, labels, len(masks) - 1)
+        ):
+            self.embedded = self.embedder.embed(self.embedded.samples, VIEWS, job.progress)
+            candidates.append(Candidate(VIEWS_HEAD, VIEWS))
+            fits = self._fit(candidates, labels, groups, classes, masks, inner, fits)
+        chosen = [self._choose(candidates, fits, i, labels) for i in range(len(masks))]
+        self._report(candidates, fits, chosen, labels)
+        oof = np.full((len(plan.folds), len(labels), classes), np.nan, np.float32)
+        plain = self._problem(0, labels, groups, classes)
+        for number, (repeat, _, mask) in enumerate(jobs):
+            held = np.flatnonzero(~mask)
+            # Heads of different kinds speak on different scales; each fold is brought to one by its own inner samples.
+            fitted = fits[chosen[number]][number]
+            oof[repeat, held] = plain.predict(fitted.head, held) / self._scale(fitted, labels)
+        final = fits[chosen[-1]][-1]
+        self.head, self.divisor, self.note = (
+            final.head,
+            self._scale(final, labels),
+            f"{chosen[-1].name} ({final.setting})",
+        )
+        return oof
+
+    @staticmethod
+    def _scale(fitted: Fitted, labels: np.ndarray) -> float:
+        from handful.metrics.calibration import temperature
+
+        known = ~np.isnan(fitted.inner[:, 0])
+        return temperature(fitted.inner[known], labels[known]) if known.any() else 1.0
+
+    def _heads(self) -> tuple[str, ...]:
+        if self.only:
+            return (self.only,)
+        return heads_for(self.job.model, self.job.frontend.modality)
+
+    def _problem(self, views: int, labels: np.ndarray, groups: np.ndarray, classes: int) -> Problem:
+        e: Embedded = self.embedded
+        rows = e.view <= views
+        x, sample, plain = (
+            (e.x, e.sample, e.view == 0) if rows.all() else (e.x[rows], e.sample[rows], (e.view == 0)[rows])
+        )
+        return Problem(x, sample, plain, labels, groups, classes, self.embedder.widths)
+
+    def _fit(
+        self, candidates: list[Candidate], labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, inner: np.ndarray,
+        done: dict[Candidate, list[Fitted]],
+    ) -> dict[Candidate, list[Fitted]]:  # fmt: skip
+        import time
+
+        start = time.perf_counter()
+        fits = dict(done)
+        for candidate in candidates:
+            if candidate not in fits:
+                problem = self._problem(candidate.views, labels, groups, classes)
+                fits[candidate] = heads.get(candidate.head)(problem, masks, inner, self.job.recipe.seed)
+        self.job.clock.add("fit", start)
+        return fits
+
+    def _wants_views(self, fits: dict[Candidate, list[Fitted]], labels: np.ndarray, folds: int) -> bool:
+        if len(labels) * VIEWS > VIEWS_LIMIT or not views_help(self.job.model, self.job.frontend.modality):
+            return False
+        best = 0.0
+        for fitted in fits.values():
+            hits, n = (
+                sum(v)
+                for v in zip(
+                    *((f.score(labels)[0], (~np.isnan(f.inner[:, 0])).sum()) for f in fitted[: folds or 1]), strict=True
+                )
+            )
+            best = max(best, hits / max(n, 1))
+        return best < VIEWS_BELOW
+
+    @staticmethod
+    def _choose(
+        candidates: list[Candidate], fits: dict[Candidate, list[Fitted]], i: int, labels: np.ndarray
+    ) -> Candidate:
+        """The first candidate, unless another is right on clearly more of the samples held out inside the mask."""
+        best = candidates[0]
+        hits = fits[best][i].score(labels)[0]
+        for other in candidates[1:]:
+            found = fits[other][i].score(labels)[0]
+            if found > hits + (NEAR_TIE if best is candidates[0] else 0):
+                best, hits = other, found
+        return best
+
+    def _report(
+        self,
+        candidates: list[Candidate],
+        fits: dict[Candidate, list[Fitted]],
+        chosen: list[Candidate],
+        labels: np.ndarray,
+    ) -> None:
+        counts = Counter(chosen[:-1] or chosen)
+        for candidate in candidates:
+            scores = [(*fitted.score(labels), int((~np.isnan(fitted.inner[:, 0])).sum())) for fitted in fits[candidate]]
+            scored = [row for row in scores if row[2]]
+            self.candidates.append({
+                "name": candidate.name,
+                "accuracy": sum(row[0] for row in scored) / sum(row[2] for row in scored) if scored else None,
+                "log_loss": float(np.mean([row[1] for row in scored])) if scored else None,
+                "chosen": counts.get(candidate, 0),
+            })  # fmt: skip
+
+    # -- after the evaluation --------------------------------------------------------------------------------------
+
+    def predict(self, samples: Sequence[Sample]) -> Predicted:
+        """Logits [n, classes] of other samples by the shipped head on (cached) embeddings."""
+        other = self.embedder.embed(samples, 0, self.job.progress)
+        if not other.samples:
+            return Predicted([], np.zeros((0, 0), np.float32), other.errors, [])
+        problem = Problem(
+            other.x, other.sample, other.view == 0, np.zeros(len(other.samples), int), np.zeros(0, int), 0
+        )
+        logits = problem.predict(self.head, np.arange(len(other.samples))) / self.divisor
+        return Predicted(other.samples, logits, other.errors, other.facts)
+
+    def graph(self, g: Graph, x: str) -> str:
+        """Append model and head; the value is logits [N, classes]."""
+        embedding, _ = self.job.model.embed(g, x, self.job.frontend, self.job.weights)
+        return str(g.op("Div", self.head.graph(g, embedding), np.float32(self.divisor)))
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self.head.arrays() | {"head.divisor": np.array([self.divisor], np.float32)}
+
+    @property
+    def parameters(self) -> int:
+        """Of the head alone; the model's own are in the catalogue."""
+        return self.head.parameters
+
+
+def heads_for(model: Model, modality: str) -> tuple[str, ...]:
+    """What `--head auto` tries, the default first: linear heads on a network's features, kernels on hand-made statistics."""
+    if model.network is not None:
+        return ("logistic", "lda") if modality == "image" else ("svm", "lda", "logistic")
+    return ("svm", "ridge", "lda")
+
+
+def views_help(model: Model, modality: str) -> bool:
+    """Augmented views are offered where they were seen to help: photos on networks."""
+    return model.network is not None and modality == "image"
+
+
+@strategies.register("probe")
+def probe(job: Job) -> Probe:
+    """Frozen model with a trained head."""
+    return Probe(job)
+
+
+@strategies.register("prototype")
+def prototype(job: Job) -> Probe:
+    """Frozen model, nearest class mean."""
+    return Probe(job, only="prototype")

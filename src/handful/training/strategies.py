@@ -1,0 +1,79 @@
+"""What a way of training must offer. One strategy, one file; `fit` knows no more than this contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from handful.config import Recipe
+from handful.data import Sample
+from handful.data.splits import Plan
+from handful.errors import FileError
+from handful.features import Frontend
+from handful.graph import Graph
+from handful.models import Model, Weights
+from handful.registry import Registry
+from handful.training.embedding import Clock, Progress
+from handful.training.reading import Facts
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a strategy gets: settings, what to read with, what to train, and whom to tell."""
+
+    recipe: Recipe
+    frontend: Frontend
+    model: Model
+    weights: Weights | None
+    clock: Clock = field(default_factory=Clock)
+    progress: Progress | None = None
+    log: Callable[..., None] = lambda **event: None  # one line of metrics.jsonl
+
+
+class Predicted(NamedTuple):
+    """The samples that could be read, their logits float32 [n, classes], the others with reasons, the facts of the first."""
+
+    samples: list[Sample]
+    logits: np.ndarray
+    errors: list[tuple[Sample, FileError]]
+    facts: list[Facts]
+
+
+class Strategy(Protocol):
+    """Called in this order: load, evaluate, then any of predict, graph, state."""
+
+    repeats: int | None  # of the cross-validation, None: by the number of samples
+    candidates: list[dict[str, Any]]  # what was tried inside training folds: name, accuracy, log_loss, chosen (folds)
+    note: str  # what was trained, for people: "logistic (C=16)"
+    resolved: dict[str, Any]  # recipe fields that were found on the way
+
+    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Facts], list[tuple[Sample, FileError]]]:
+        """Read the files: (those that could be read, their facts, the others with reasons)."""
+        ...
+
+    def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
+        """Out-of-fold logits [repeats, samples, classes] (NaN where a sample was not tested); fits the shipped model."""
+        ...
+
+    def predict(self, samples: Sequence[Sample]) -> Predicted:
+        """Logits [n, classes] of the shipped model, computed as in training, not by the exported graph."""
+        ...
+
+    def graph(self, g: Graph, x: str) -> str:
+        """Append the shipped model to a graph: from the front-end's value to logits [N, classes]."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every trained array by name, for model.safetensors."""
+        ...
+
+    @property
+    def parameters(self) -> int:
+        """Numbers of the whole model that a prediction uses, where known."""
+        ...
+
+
+strategies: Registry[Callable[[Job], Strategy]] = Registry("strategy", "handful.training")

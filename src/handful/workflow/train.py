@@ -1,0 +1,170 @@
+"""Train, evaluate, report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handful.config import Recipe, resolve
+from handful.runs import Run as Run
+from handful.runs import Teller as Teller
+
+if TYPE_CHECKING:
+    from handful.inference import Predictor
+
+
+class TrainedRun:
+    """A finished run: `result` is run.json, `score` its headline, `model` predicts."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def path(self) -> Path:
+        return self._run.path
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        return self._run.result
+
+    @property
+    def score(self) -> dict[str, Any]:
+        """{"metric", "value", "low", "high", "n", "method", "interval"}"""
+        return dict(self.result["score"])
+
+    @cached_property
+    def model(self) -> Predictor:
+        from handful.inference import Predictor
+
+        return Predictor.load(self.path)
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def __repr__(self) -> str:
+        s = self.score
+        return f"<run {self.path.name}: {s['metric']} {s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f}, n={s['n']})>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<code>{escape(repr(self))}</code>"
+
+
+def train(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    run: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    teller: Teller | None = None,
+    command: str = "",
+    lang: str = "en",
+    layers: Sequence[dict[str, Any]] = (),
+    **settings: Any,
+) -> TrainedRun:
+    """Train one model on a folder: fit, evaluate, save, report.
+
+    Args:
+        data: a folder with one folder of pictures or sounds for each class.
+        run: the directory to make; below the user's data folder when not given.
+        resume: go on in an existing directory.
+        settings: fields of the recipe, e.g. `model="squeezenet1_0"`; see `handful train --help`.
+        layers: coarser settings (preset, recipe file), which `settings` override.
+
+    Returns:
+        The run; its report lies at `run.report`.
+
+    Raises:
+        HandfulError: with a hint what to do.
+    """
+    from handful.errors import UsageError
+    from handful.reporting import write
+    from handful.training.fit import fit
+
+    given = {**settings, "data": os.fspath(data) if data is not None else None}
+    recipe: Recipe = resolve(*layers, given)
+    if not recipe.data:
+        raise UsageError("no data was given", "handful train FOLDER")
+    finished = fit(recipe, Path(run) if run else None, teller, command, resume)
+    write(finished.path, lang)
+    return TrainedRun(finished)
+
+
+def report(run: str | os.PathLike[str], lang: str = "en") -> Path:
+    """Make the HTML report of a run again; returns its path."""
+    from handful.reporting import write
+
+    return write(Run.open(run).path, lang)
+
+
+def evaluate(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    *,
+    labels: str | None = None,
+    pattern: str | None = None,
+) -> dict[str, Any]:
+    """Score a trained run, exported file or bundle on other labelled data.
+
+    Returns:
+        {"schema", "model", "data", "score", "macro_f1", "per_class", "confusion", "calibration", "findings"}
+    """
+    import numpy as np
+
+    from handful.data import Finding, load_data
+    from handful.data.splits import join
+    from handful.errors import DataError, FileError
+    from handful.files import shown
+    from handful.inference import Predictor
+    from handful.training.evaluation import score_part
+
+    predictor = Predictor.load(model)
+    dataset = load_data(data, modality=predictor.metadata["modality"], labels=labels, pattern=pattern)
+    known = [s for s in dataset.samples if s.label in predictor.classes]
+    findings = list(dataset.findings)
+    if strange := sorted(set(dataset.classes) - set(predictor.classes)):
+        findings.append(
+            Finding(
+                "format", "warning", f"classes the model does not know were left out: {', '.join(map(shown, strange))}"
+            )
+        )
+    answers = list(predictor.stream(s.path for s in known))
+    rows = [(s, a) for s, a in zip(known, answers, strict=True) if not isinstance(a, tuple)]
+    for sample, answer in zip(known, answers, strict=True):
+        if isinstance(answer, tuple) and isinstance(answer[1], FileError):
+            findings.append(
+                Finding(
+                    answer[1].kind,
+                    "error",
+                    f"{shown(sample.file)}: {answer[1].message}",
+                    (sample.file,),
+                    answer[1].hint,
+                )
+            )
+    if not rows:
+        raise DataError(
+            "none of the files has a class that the model knows",
+            f"its classes are {', '.join(map(shown, predictor.classes))}: name the folders so",
+        )
+    p = np.array([[a.scores[c] for c in predictor.classes] for _, a in rows])
+    true = np.array([predictor.classes.index(s.label) for s, _ in rows])
+    groups = (
+        join(len(rows), [s.group for s, _ in rows], [s.sha256 for s, _ in rows])
+        if any(s.group for s, _ in rows)
+        else None
+    )
+    return {
+        "schema": 1, "model": str(model), "data": str(dataset.root), **score_part(p, true, predictor.classes, groups),
+        "findings": [f.to_dict() for f in findings],
+    }  # fmt: skip
+
+
+def load(path: str | os.PathLike[str]) -> Predictor:
+    """A model that predicts: from a run directory, an exported .onnx file or a bundle."""
+    from handful.inference import Predictor
+
+    return Predictor.load(path)

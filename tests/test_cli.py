@@ -1,0 +1,148 @@
+"""The command line from outside: exit codes, streams, JSON; always a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import write_photos
+
+
+def handful(*arguments: object, check: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "handful", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        **options,
+    )
+    if check is not None:
+        assert done.returncode == check, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    run = tmp_path_factory.mktemp("cli") / "run with space"
+    done = handful("train", photos, "--weights", "none", "--repeats", 1, "--run", run, "--json")
+    assert done.stderr.startswith("24 pictures in 2 classes")
+    return run, json.loads(done.stdout)
+
+
+def test_train_prints_run_json(trained: tuple[Path, dict[str, Any]]) -> None:
+    run, result = trained
+    assert result == json.loads((run / "run.json").read_text())
+    assert result["run"] == str(run)
+
+
+def test_predict_lines(trained: tuple[Path, dict[str, Any]], photos: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    done = handful("predict", trained[0], photos / "red", bad, photos / "green" / "00.png", "--json", check=1)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(r["file"]).name for r in rows] == [f"{i:02d}.png" for i in range(12)] + ["bad.png", "00.png"]
+    assert set(rows[0]) == {"file", "label", "confidence", "scores", "set", "unknown"}
+    assert set(rows[12]) == {"file", "error"}
+
+
+def test_files_with_a_leading_dash(trained: tuple[Path, dict[str, Any]], photos: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "red" / "00.png", tmp_path / "--help.png")
+    done = handful("predict", trained[0], "--json", "--", "--help.png", cwd=tmp_path)
+    assert json.loads(done.stdout)["label"] == "red"
+
+
+def test_evaluate_export_report_check(trained: tuple[Path, dict[str, Any]], photos: Path) -> None:
+    run, _ = trained
+    assert json.loads(handful("evaluate", run, photos, "--json").stdout)["score"]["n"] == 24
+    files = json.loads(handful("export", run, "--format", "onnx,bundle", "--json").stdout)["files"]
+    assert [f["format"] for f in files] == ["onnx", "bundle"]
+    assert set(files[0]) == {"format", "path", "bytes", "max_error", "agree", "n", "latency_ms"}
+    assert Path(handful("report", run, "--lang", "ru").stdout.strip()).is_file()
+    found = json.loads(handful("check", photos, "--json").stdout)
+    assert found["samples"] == 24 and found["classes"] == {"green": 12, "red": 12}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["train", "/nowhere"], 1), (["train"], 2), (["train", "{photos}", "--model", "resnet81"], 2), (["train", "{photos}", "--set", "x"], 2),
+        (["train", "{photos}", "--preset", "nothing"], 2), (["predict", "/nowhere", "x.png"], 1), (["export", "/nowhere"], 1), (["nonsense"], 2),
+        (["export", "{run}", "--format", "onyx"], 2), (["evaluate", "{run}", "/nowhere"], 1), (["train", "{photos}", "--run", "{run}"], 1),
+        (["train", "{photos}", "--weights", "/nowhere.safetensors", "--model", "squeezenet1_0"], 1), (["report", "{run}", "--lang", "xx"], 2),
+    ],
+)  # fmt: skip
+def test_mistakes_end_in_two_lines(
+    arguments: list[str], code: int, trained: tuple[Path, dict[str, Any]], photos: Path
+) -> None:
+    done = handful(*(a.format(photos=photos, run=trained[0]) for a in arguments), check=code)
+    assert not done.stdout
+    if "Usage:" not in done.stderr:
+        first, second = [line for line in done.stderr.splitlines() if line.startswith(("handful: ", "   try: "))]
+        assert first.startswith("handful: ") and second.startswith("   try: ")
+
+
+def test_home_that_cannot_be_written_is_named(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = handful(
+        "train", photos, "--weights", "none", check=1, env={**os.environ, "HANDFUL_HOME": str(tmp_path / "file" / "x")}
+    )
+    assert "HANDFUL_HOME" in done.stderr
+
+
+def test_strict_check(photos: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(photos, tmp_path / "data"))
+    (folder / "red" / "empty.png").touch()
+    handful("check", folder)
+    handful("check", folder, "--strict", check=1)
+
+
+def test_terminal_shows_no_control_characters(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "data", ("a\x1b[31mred", "b\nc"), 4)
+    done = handful("train", folder, "--weights", "none", "--repeats", 1, "--run", tmp_path / "run")
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\\x1b" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["check", "{photos}"], ["predict", "{run}", "{photos}"]])
+def test_torch_is_not_needed(arguments: list[str], trained: tuple[Path, dict[str, Any]], photos: Path) -> None:
+    words = [a.format(photos=photos, run=trained[0]) for a in arguments]
+    code = f"import sys; sys.modules['torch'] = sys.modules['sklearn'] = None; sys.argv[1:] = {words!r}; from handful.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_models_lists_the_catalogue() -> None:
+    rows = {row["name"]: row for row in json.loads(handful("models", "--json").stdout)}
+    keys = {
+        "name",
+        "family",
+        "modality",
+        "tasks",
+        "parameters",
+        "macs",
+        "blocks",
+        "input",
+        "top1",
+        "licence",
+        "pretrained",
+        "extra",
+    }
+    assert all(keys <= set(row) for row in rows.values())
+    assert {"efficientnet_b0", "squeezenet1_0", "statistics", "random_convolutions", "small_cnn"} <= set(rows)
+    assert rows["squeezenet1_0"]["parameters"] == 1_248_424
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.UTF-8", "tr_TR.UTF-8"])
+def test_locale_changes_nothing(locale: str, trained: tuple[Path, dict[str, Any]], photos: Path) -> None:
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0"}
+    expected = handful("predict", trained[0], photos / "red" / "00.png", "--json").stdout
+    assert handful("predict", trained[0], photos / "red" / "00.png", "--json", env=environment).stdout == expected

@@ -1,0 +1,193 @@
+"""Folders, tables, patterns and splits."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handful.data import load_data
+from handful.data.media import sniff
+from handful.data.pattern import Pattern, suggest
+from handful.data.splits import join, join_pairs, plan, stratified_group_folds
+from handful.errors import DataError, UsageError
+
+from .conftest import write_photos
+
+
+def test_class_folders(photos: Path) -> None:
+    data = load_data(photos)
+    assert data.counts == {"green": 12, "red": 12}
+    assert data.modality == "image"
+    assert [s.file for s in data.samples] == sorted(s.file for s in data.samples)
+
+
+def test_split_folders(tmp_path: Path) -> None:
+    for part, n in (("train", 3), ("val", 2), ("test", 1)):
+        write_photos(tmp_path / part, per_class=n, seed=n)
+    data = load_data(tmp_path)
+    assert {part: len(data.part(part)) for part in ("train", "validation", "test")} == {
+        "train": 6,
+        "validation": 4,
+        "test": 2,
+    }
+    assert data.classes == ["green", "red"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("l.csv", "file_name,label,group\nred/00.png,a,g1\ngreen/01.png,b,g2\n".encode("utf-8-sig")),
+        ("l.csv", "Filename;Category\nred/00.png;a\ngreen/01.png;b\n".encode("utf-16")),
+        ("l.tsv", b"file\tclass\r\nred/00.png\ta\r\ngreen/01.png\tb\r\n"),
+        ("l.jsonl", b'{"file_name": "red/00.png", "label": "a"}\n{"file_name": "green/01.png", "label": "b"}\n'),
+    ],
+)
+def test_labels_tables_of_any_program(photos: Path, tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    data = load_data(photos, labels=tmp_path / name)
+    assert {s.file: s.label for s in data.samples} == {"red/00.png": "a", "green/01.png": "b"}
+
+
+def test_table_rows_that_point_elsewhere_are_findings(photos: Path, tmp_path: Path) -> None:
+    table = tmp_path / "l.csv"
+    table.write_text(
+        "file,label\nred/00.png,a\n../secret.png,b\nhttps://example.org/x.png,b\nnone.png,b\ngreen/00.png,b\n"
+    )
+    data = load_data(photos, labels=table)
+    assert len(data) == 2
+    assert sorted(len(f.files) for f in data.findings if "l.csv" in f.message) == [1, 2]
+
+
+def test_two_labels_for_one_file_stop(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("file,label\nred/00.png,a\nred/00.png,b\n")
+    with pytest.raises(DataError, match=r"line 3: b, earlier a"):
+        load_data(photos, labels=tmp_path / "l.csv")
+
+
+def test_labels_stay_text(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(
+        "file,label\nred/00.png,007\ngreen/00.png,1e5\nred/01.png,None\ngreen/01.png,true\n"
+    )
+    assert load_data(photos, labels=tmp_path / "l.csv").classes == ["007", "1e5", "None", "true"]
+
+
+def test_pattern() -> None:
+    assert Pattern("{label}_{group}_{}").match("7_jackson_32") == {"label": "7", "group": "jackson"}
+    assert Pattern("{fold}-{group}-{}").match("1-100032-A") == {"fold": "1", "group": "100032"}
+    assert Pattern("{label}_{group}_{}").match("nothing") is None
+    for bad in ("plain", "{}_{}", "{label}_{label}"):
+        with pytest.raises(UsageError):
+            Pattern(bad)
+
+
+def test_pattern_is_suggested_never_applied(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bursts"
+    for i, file in enumerate(sorted(photos.glob("*/*.png"))):
+        target = folder / file.parent.name / f"burst{i // 3}_{i % 3}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    data = load_data(folder)
+    assert not any(s.group for s in data.samples)
+    assert any('--pattern "{group}_{}"' in f.fix for f in data.findings)
+    assert suggest([f"img_{i:03d}" for i in range(40)], ["a", "b"] * 20) is None
+    assert suggest([f"{c}-{i:02d}" for c in "ab" for i in range(20)], ["a"] * 20 + ["b"] * 20) is None
+
+
+def test_per_class_draws_by_seed_and_keeps_groups_apart(photos: Path) -> None:
+    files = [{s.file for s in load_data(photos, per_class=5, seed=seed).samples} for seed in (0, 0, 1)]
+    assert files[0] == files[1] != files[2]
+    parts = load_data(photos, per_class="4/2/3")
+    assert {p: len(parts.part(p)) for p in ("train", "validation", "test")} == {"train": 8, "validation": 4, "test": 6}
+    with pytest.raises(UsageError):
+        load_data(photos, per_class="many")
+
+
+def test_classes_subset_and_its_misspelling(photos: Path) -> None:
+    assert load_data(photos, classes=["red"]).classes == ["red"]
+    with pytest.raises(UsageError, match="rad"):
+        load_data(photos, classes=["rad"])
+
+
+def test_what_is_not_media_is_ignored_and_what_is_broken_is_found(photos: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(photos, tmp_path / "data")
+    (folder / "red" / "notes.txt").write_text("hello")
+    (folder / "red" / ".DS_Store").write_bytes(b"x")
+    (folder / "red" / "empty.jpg").touch()
+    (folder / "red" / "page.png").write_text("<html>")
+    (folder / "red" / "really_png.jpg").write_bytes((photos / "red" / "00.png").read_bytes())
+    (folder / "link.png").symlink_to("/etc/passwd")
+    (folder / "loop").symlink_to(folder)
+    data = load_data(folder)
+    kinds = {(f.kind, Path(f.files[0]).name) for f in data.findings if f.files}
+    assert {("empty", "empty.jpg"), ("corrupt", "page.png"), ("format", "link.png")} <= kinds
+    assert len(data) == 25
+    assert data.ignored == 1
+
+
+@pytest.mark.parametrize("names", [("Cat", "cat "), ("cat", "ca\u200bt")])
+def test_classes_that_look_the_same_are_said(tmp_path: Path, names: tuple[str, str]) -> None:
+    data = load_data(write_photos(tmp_path, names, 2))
+    assert [f.kind for f in data.findings if f.kind == "label-spelling"] == ["label-spelling"]
+
+
+def test_decomposed_and_composed_names_are_one_class(tmp_path: Path) -> None:
+    write_photos(tmp_path, ("caf\u00e9",), 2, seed=1)
+    write_photos(tmp_path, ("cafe\u0301", "tea"), 2, seed=2)
+    assert load_data(tmp_path).counts == {"caf\u00e9": 4, "tea": 2}
+
+
+def test_kind_is_told_by_content() -> None:
+    assert sniff(b"\xff\xd8\xff\xe0" + bytes(20)) == "image"
+    assert sniff(b"RIFF\x00\x00\x00\x00WAVEfmt ") == "audio"
+    assert sniff(b"RIFF\x00\x00\x00\x00WEBPVP8 ") == "image"
+    assert sniff(b"\x00\x00\x00\x18ftypheic" + bytes(8)) == "image"
+    assert sniff(b"<!DOCTYPE html>" + bytes(8)) is None
+    assert sniff(b"\x7fELF" + bytes(20)) is None
+
+
+# -- splits ------------------------------------------------------------------------------------------------------------
+
+
+def test_folds_keep_groups_whole_and_classes_even() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    labels = np.repeat(rng.integers(0, 4, 40), 5)
+    folds = stratified_group_folds(labels, groups, 5, rng)
+    assert all(len(set(folds[groups == g])) == 1 for g in range(40))
+    for c in range(4):
+        shares = [(labels[folds == f] == c).sum() / (labels == c).sum() for f in range(5)]
+        assert max(shares) - min(shares) <= 0.35
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+@pytest.mark.parametrize("folds", range(2, 6))
+def test_tiny_classes_never_straddle_and_never_crash(count: int, folds: int) -> None:
+    labels = np.array([0] * 8 + [1] * count)
+    groups = np.arange(len(labels))
+    made = plan(labels, groups, False, [""] * len(labels), seed=0, folds=folds, repeats=2)
+    if count == 1:
+        assert (made.folds[:, 8:] == -1).all()
+    for _, fold, mask in made.masks():
+        assert set(labels[mask]) == {0, 1} or count == 1, fold
+
+
+def test_few_groups_are_left_out_one_at_a_time() -> None:
+    groups = np.repeat(np.arange(4), 10)
+    made = plan(np.tile([0, 1], 20), groups, True, [""] * 40, seed=0, folds=5, repeats=5)
+    assert made.method.startswith("leave one group out (4 groups)")
+    assert len(made.masks()) == 4
+
+
+def test_given_folds_are_used() -> None:
+    made = plan(
+        np.tile([0, 1], 10), np.arange(20), False, [str(i // 10) for i in range(20)], seed=0, folds=5, repeats=5
+    )
+    assert made.method.startswith("2 given folds")
+
+
+def test_groups_join_through_others() -> None:
+    assert list(join(4, ["a", "", "a", "b"], ["", "x", "x", ""])) == [0, 0, 0, 1]
+    assert list(join_pairs(np.array([0, 1, 2, 3]), [(0, 3), (3, 1)])) == [0, 0, 1, 0]
