@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handful.graph import Graph, session
-from handful.training.heads import Problem, heads
+from handful.training.heads import Problem, Unit, heads
 from handful.training.heads.lda import solve as solve_lda
 from handful.training.heads.logistic import solve as solve_logistic
 
@@ -23,10 +23,10 @@ def make(n: int = 60, width: int = 40, classes: int = 3, seed: int = 0) -> Probl
 def test_logistic_reaches_the_loss_of_scikit_learn(strength: float, shape: tuple[int, int]) -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
     p = make(*shape)
-    x = p.x / np.linalg.norm(p.x, axis=1, keepdims=True)
-    x -= x.mean(axis=0)
+    unit = Unit(p.x)
+    x = unit[slice(None)]
     onehot = np.eye(3, dtype=np.float32)[p.labels]
-    (w,), (b,) = solve_logistic(x, onehot, np.ones((1, len(x)), np.float32), np.array([strength]))
+    (w,), (b,) = solve_logistic(unit, onehot, np.ones((1, len(x)), np.float32), np.array([strength]))
     model = linear_model.LogisticRegression(C=strength, max_iter=5000, tol=1e-8).fit(x.astype(float), p.labels)
 
     def loss(weight: np.ndarray, bias: np.ndarray) -> float:
@@ -38,15 +38,33 @@ def test_logistic_reaches_the_loss_of_scikit_learn(strength: float, shape: tuple
 
 
 def test_logistic_of_a_mask_is_logistic_of_the_part() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
     p = make()
-    onehot = np.eye(3, dtype=np.float32)[p.labels]
-    x = p.x - p.x.mean(axis=0)
-    mask = (np.arange(len(x)) % 4 > 0).astype(np.float32)
-    masked = solve_logistic(x, onehot, mask[None], np.array([4.0]))
-    part = solve_logistic(x[mask > 0], onehot[mask > 0], np.ones((1, int(mask.sum())), np.float32), np.array([4.0]))
-    scores = [x @ w[0] + b[0] for w, b in (masked, part)]
-    assert np.abs(scores[0] - scores[1]).max() < 0.05 * np.ptp(scores[0])
-    assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).all()
+    unit = Unit(p.x)
+    x = unit[slice(None)]
+    mask = np.arange(len(x)) % 4 > 0
+    (w,), (b,) = solve_logistic(
+        unit, np.eye(3, dtype=np.float32)[p.labels], mask[None].astype(np.float32), np.array([4.0])
+    )
+    part = linear_model.LogisticRegression(C=4.0, max_iter=5000, tol=1e-8).fit(x[mask], p.labels[mask])
+    found, expected = x @ w + b, part.decision_function(x)
+    found -= found.mean(axis=1, keepdims=True)
+    expected -= expected.mean(axis=1, keepdims=True)
+    assert np.abs(found - expected).max() < 0.03 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("shape", [(60, 200), (200, 40)])
+def test_a_matrix_too_large_to_copy_gives_the_same_head(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = make(*shape)
+    x = [Unit(p.x)]
+    monkeypatch.setattr(Unit, "_SMALL", 0)
+    monkeypatch.setattr("handful.training.heads.logistic._SMALL", 0)
+    x.append(Unit(p.x))
+    onehot, weights = np.eye(3, dtype=np.float32)[p.labels], np.ones((1, shape[0]), np.float32)
+    a, b = (solve_logistic(u, onehot, weights, np.array([16.0]))[0] for u in x)
+    assert np.abs(a - b).max() < 0.02 * np.abs(a).max()
 
 
 def test_lda_equals_scikit_learn_with_the_same_shrinkage_target() -> None:

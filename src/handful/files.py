@@ -111,10 +111,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} does not go into JSON")
 
 
-def json_lines(rows: Iterable[Any]) -> str:
-    return "".join(to_json(row) + "\n" for row in rows)
-
-
 def read_json_lines(path: Path) -> list[Any]:
     with open(path, encoding="utf-8") as lines:
         return [json.loads(line) for line in lines if line.strip()]

@@ -10,13 +10,13 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from handful.errors import BusyError, RunError
-from handful.files import atomic_write, data_dir, json_lines, read_json_lines, shown, to_json
+from handful.files import atomic_path, atomic_write, data_dir, read_json_lines, shown, to_json
 
 FORMAT = 1
 
@@ -140,8 +140,10 @@ class Run:
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, to_json(value, indent=1) + "\n")
 
-    def write_rows(self, name: str, rows: list[Any]) -> None:
-        self.write(name, json_lines(rows))
+    def write_rows(self, name: str, rows: Iterable[Any]) -> None:
+        with atomic_path(self.path / name) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            for row in rows:
+                file.write(to_json(row) + "\n")
 
     def log(self, **event: Any) -> None:
         """Append one line to metrics.jsonl, which progress displays follow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from handful.data import Finding, Sample
@@ -26,7 +26,7 @@ def unreadable(sample: Sample, error: FileError) -> Finding:
     return Finding(error.kind, "error", f"{shown(sample.file)}: {error.message}", (sample.file,), error.hint)
 
 
-def from_facts(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def from_facts(samples: Sequence[Sample], facts: Iterable[Mapping[str, Any]]) -> list[Finding]:
     """What the front-end saw of each file."""
     findings = []
     for sample, seen in zip(samples, facts, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,18 +27,22 @@ class Finding:
         }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One labelled file. `file` is its path below the root, as given; `sha256` identifies it everywhere."""
 
-    path: Path
+    root: str
     file: str
     label: str
     sha256: str
     group: str = ""
     split: str = ""
     fold: str = ""
-    meta: dict[str, str] = field(default_factory=dict, compare=False)
+    meta: tuple[tuple[str, str], ...] = ()  # other fields of the file name
+
+    @property
+    def path(self) -> Path:
+        return Path(self.root, self.file)
 
 
 @dataclass(frozen=True)

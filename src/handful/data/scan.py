@@ -153,11 +153,11 @@ def _labelled(
         tops = {Path(name).parts[0].lower() for name in relative.values() if len(Path(name).parts) > 1}
         has_splits = bool(tops) and tops <= set(SPLITS) and bool(tops & {"train", "training"})
         rows = []
-        for path, name in relative.items():
+        for name in relative.values():
             parts = Path(name).parts
             split = SPLITS[parts[0].lower()] if has_splits and len(parts) > 1 else ""
             inner = parts[1:] if split else parts
-            rows.append(Sample(path, name, inner[0] if len(inner) > 1 else "", "", split=split))
+            rows.append(Sample(str(root), name, inner[0] if len(inner) > 1 else "", "", split=split))
     if pattern is not None:
         rows, misses = _apply(pattern, rows)
         misses = [file for file in misses if Path(file).suffix.lower() in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES]
@@ -181,7 +181,7 @@ def _apply(pattern: Pattern, rows: list[Sample]) -> tuple[list[Sample], list[str
                 group=fields.pop("group", row.group),
                 split=SPLITS.get(fields.pop("split", row.split).lower(), ""),
                 fold=fields.pop("fold", row.fold),
-                meta=fields,
+                meta=tuple(fields.items()),
             )
         )
     return matched, misses
@@ -202,7 +202,7 @@ def _from_table(root: Path, table: Path, findings: list[Finding]) -> list[Sample
         else:
             split = SPLITS.get(row.get("split", "").lower(), "")
             rows[name] = Sample(
-                path, name, row["label"], "", group=row.get("group", ""), split=split, fold=row.get("fold", "")
+                str(root), name, row["label"], "", group=row.get("group", ""), split=split, fold=row.get("fold", "")
             )
     if conflicts:
         raise DataError(

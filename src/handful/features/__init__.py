@@ -6,7 +6,7 @@ use it. `input` begins every graph. Front-ends do not know each other, nor model
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -41,7 +41,7 @@ class Frontend(Protocol):
         """One item, randomly changed as a class would not change; same shape and dtype."""
         ...
 
-    def alike(self, facts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    def alike(self, facts: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
         """Pairs of files that show the same thing (rescaled, recompressed), from the facts of `read`."""
         ...
 
@@ -78,8 +78,8 @@ def close_hashes(hashes: Sequence[str], bits: int) -> np.ndarray:
     """Pairs int [m, 2] of hex hashes of equal length that differ in at most `bits` bits, in blocks of rows."""
     signs = np.array([np.unpackbits(np.frombuffer(bytes.fromhex(h), np.uint8)) for h in hashes], np.float32) * 2 - 1
     pairs = []
-    for start in range(0, len(signs), 1024):
-        distance = (signs.shape[1] - signs[start : start + 1024] @ signs[start:].T) / 2
+    for start in range(0, len(signs), 256):
+        distance = (signs.shape[1] - signs[start : start + 256] @ signs[start:].T) / 2
         rows, columns = np.nonzero(distance <= bits)
         later = columns > rows
         pairs.append(np.stack([rows[later] + start, columns[later] + start], axis=1))

@@ -159,7 +159,7 @@ def _binary(source: Path | bytes) -> Iterator[BinaryIO]:
         yield io.BytesIO(source)
         return
     try:
-        file = open(source, "rb")
+        file = open(source, "rb", buffering=0)  # libsndfile reads from the same descriptor: nothing may be read ahead
     except OSError as error:
         raise FileError(f"cannot be opened: {error.strerror or error}", "check the path and its permissions") from error
     with file:
@@ -189,13 +189,10 @@ def _open_sndfile(file: BinaryIO) -> Iterator[SoundStream]:
     import soundfile
 
     # A descriptor is faster than a Python file, and libsndfile then sees no name to guess a format from.
-    source = file if isinstance(file, io.BytesIO) else os.dup(file.fileno())
+    source = file if isinstance(file, io.BytesIO) else file.fileno()
     try:
-        sound = soundfile.SoundFile(source)
+        sound = soundfile.SoundFile(source, closefd=False)
     except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
-        if isinstance(source, int):
-            with contextlib.suppress(OSError):
-                os.close(source)
         reason = str(error).split(": ", 1)[-1].rstrip(".")
         raise FileError(
             f"cannot be decoded: {reason[:1].lower()}{reason[1:]}", f"save it again as {FORMATS}"

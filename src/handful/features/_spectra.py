@@ -82,7 +82,7 @@ def fourier_kernels(n_fft: int) -> np.ndarray:
     window = 0.5 - 0.5 * np.cos(2 * np.pi * time / n_fft)
     angle = 2 * np.pi * np.arange(n_fft // 2 + 1)[:, None] * time / n_fft
     kernels = np.concatenate([np.cos(angle), np.sin(angle)]) * window * (2.0 / window.sum())
-    return kernels[:, None, :].astype(np.float32)
+    return np.asarray(kernels[:, None, :], np.float32)
 
 
 def power(g: Graph, x: str, rate_hz: int, hop_seconds: float = HOP_SECONDS) -> str:
@@ -156,9 +156,9 @@ def spectrogram(g: Graph, x: str, rate_hz: int, hop_seconds: float = HOP_SECONDS
     return once(g, ("spectrogram", x, rate_hz, hop_seconds, top_db), write)
 
 
-def mel_power(wave: np.ndarray, rate_hz: int, n_mels: int) -> np.ndarray:
+def mel_power(wave: np.ndarray, rate_hz: int, n_mels: int, hop_seconds: float = HOP_SECONDS) -> np.ndarray:
     """The numpy twin of the graph, for pictures and fingerprints: float32 [samples] -> power float64 [n_mels, T]."""
-    n_fft, hop = samples_of(WINDOW_SECONDS, rate_hz), samples_of(HOP_SECONDS, rate_hz)
+    n_fft, hop = samples_of(WINDOW_SECONDS, rate_hz), samples_of(hop_seconds, rate_hz)
     padded = np.pad(wave.astype(np.float64), (n_fft // 2, n_fft - n_fft // 2 - 1))
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)

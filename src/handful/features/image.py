@@ -7,7 +7,7 @@ models or sounds.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -21,16 +21,16 @@ from handful.graph import Graph
 
 # Copies that were rescaled, recompressed or slightly brightened stay below both; different frames of one scene do not.
 _NEAR_BITS = 24  # of 256
-_NEAR_LEVELS = 6.0  # root mean square difference of 16 x 16 grey cells
+_NEAR_LEVELS = 6.0  # standard deviation of the difference of 8 x 8 grey cells
 
 
 def fingerprint(pixels: np.ndarray) -> tuple[str, str]:
-    """Difference hash (256 bits) and 16 x 16 grey cells of uint8 [S, S, 3], both as hex."""
+    """Difference hash (256 bits) and 8 x 8 grey cells of uint8 [S, S, 3], both as hex."""
     from PIL import Image
 
     grey = Image.fromarray(pixels).convert("L")
     edges = np.asarray(grey.resize((17, 16), Image.Resampling.BOX), dtype=np.int16)
-    cells = np.asarray(grey.resize((16, 16), Image.Resampling.BOX))
+    cells = np.asarray(grey.resize((8, 8), Image.Resampling.BOX))
     return np.packbits(edges[:, 1:] > edges[:, :-1]).tobytes().hex(), cells.tobytes().hex()
 
 
@@ -39,7 +39,7 @@ class ImageFrontend:
     """Photos of one size, see `features.Frontend`. Items are uint8 [size, size, 3], one a file."""
 
     modality: ClassVar[str] = "image"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     size: int = 224
     fit: Literal["crop", "stretch"] = "stretch"
 
@@ -59,12 +59,16 @@ class ImageFrontend:
         code, cells = fingerprint(pixels)
         return pixels[None], facts | {"hash": code, "cells": cells, "constant": bool(small.std(axis=0).max() < 1.0)}
 
-    def alike(self, facts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
-        cells = np.array([np.frombuffer(bytes.fromhex(f["cells"]), np.uint8) for f in facts], np.float32)
-        cells -= cells.mean(axis=1, keepdims=True) if len(cells) else 0
-        pairs = close_hashes([f["hash"] for f in facts], _NEAR_BITS)
-        gaps = np.sqrt(((cells[pairs[:, 0]] - cells[pairs[:, 1]]) ** 2).mean(axis=1)) if len(pairs) else np.empty(0)
-        return [(int(a), int(b)) for a, b in pairs[gaps <= _NEAR_LEVELS]]
+    def alike(self, facts: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
+        hashes, cells = [], []
+        for seen in facts:
+            hashes.append(seen["hash"])
+            cells.append(np.frombuffer(bytes.fromhex(seen["cells"]), np.uint8).astype(np.float16))
+        pairs = close_hashes(hashes, _NEAR_BITS)
+        # The mean grey does not count: a brighter copy is a copy.
+        return [
+            (int(a), int(b)) for a, b in pairs if float(np.std(cells[a] - cells[b], dtype=np.float32)) <= _NEAR_LEVELS
+        ]
 
     def augment(self, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Random resized crop, horizontal flip, rotation by up to 15 degrees, colour jitter."""

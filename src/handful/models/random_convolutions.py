@@ -79,15 +79,15 @@ def sound(g: Graph, x: str, frontend: Frontend) -> tuple[str, int]:
 
 
 def photo(g: Graph, x: str, frontend: Frontend) -> tuple[str, int]:
-    """256 kernels of 7 x 7 over the colours at 64 x 64, answers kept in 4 x 4 fields."""
+    """256 kernels of 5 x 5 over the colours at 64 x 64, answers kept in 4 x 4 fields."""
     rng = np.random.Generator(np.random.PCG64(SEED))
     count = 256
     picture = small(g, x, 64)
     picture = normalised(g, picture, [1, 2, 3])
-    weights = rng.standard_normal((count, 3, 7, 7))
+    weights = rng.standard_normal((count, 3, 5, 5))
     weights -= weights.mean(axis=(1, 2, 3), keepdims=True)
     weights /= np.sqrt(np.square(weights).sum(axis=(1, 2, 3), keepdims=True))
-    y = g.op("Relu", g.op("Conv", picture, weights.astype(np.float32), pads=[3, 3, 3, 3]))
+    y = g.op("Relu", g.op("Conv", picture, weights.astype(np.float32), pads=[2, 2, 2, 2]))
     fields = g.op("AveragePool", y, kernel_shape=[16, 16], strides=[16, 16])
     return g.op("Sqrt", g.op("Reshape", fields, np.array([0, count * 16], np.int64))), count * 16
 

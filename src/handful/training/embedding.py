@@ -17,7 +17,6 @@ import numpy as np
 
 from handful.data import Sample
 from handful.errors import FileError, HandfulError
-from handful.features import Frontend
 from handful.files import Store, cache_dir, to_json
 from handful.graph import Graph, session
 from handful.models import Model, Weights, digest
@@ -26,7 +25,7 @@ from handful.training.reading import Facts, Reader
 _VERSION = 1
 _WIDTHS = "widths"
 _BATCH = 16
-_COMMIT = 512  # rows a transaction
+_CHUNK = 128  # items decoded before they are embedded
 Progress = Callable[[str, int, int], None]
 
 
@@ -62,16 +61,16 @@ class Embedder:
 
     def __init__(
         self,
-        frontend: Frontend,
+        reader: Reader,
         model: Model,
         weights: Weights | None,
         threads: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.frontend, self.model, self.weights, self.threads = frontend, model, weights, threads
+        self.reader, self.frontend = reader, reader.frontend
+        self.model, self.weights, self.threads = model, weights, threads
         self.clock = clock or Clock()
-        self.reader = Reader(frontend, threads)
-        space = digest(_VERSION, model.key(weights), to_json(frontend.spec()))
+        space = digest(_VERSION, model.key(weights), to_json(self.frontend.spec()))
         self._store = Store(cache_dir() / "embeddings" / f"{space[:32]}.sqlite")
         self._unsaved: dict[str, bytes] = {}  # what the cache could not take: a full disk slows, it does not stop
 
@@ -133,52 +132,51 @@ class Embedder:
         known: dict[str, Facts],
         progress: Progress | None,
     ) -> list[tuple[Sample, FileError]]:
-        """Fill the cache. Vectors go to disk at once, so that memory does not grow with the number of samples."""
+        """Fill the cache, a chunk at a time: decode on all cores, then embed on all cores.
+
+        Both at once would only make each slower. Vectors go to disk at once, so that memory does not grow with the number
+        of samples.
+        """
         self._session  # noqa: B018  built first, so that its time is not counted as decoding
-        errors, fresh = [], []
-        items: list[np.ndarray] = []
-        owners: list[tuple[str, int, int]] = []  # (content hash, view, windows) of each entry, in order
-        start = time.perf_counter()
-
-        def flush(last: bool) -> None:
-            nonlocal start
-            self.clock.add("decode", start)
-            begin = time.perf_counter()
-            stack = np.concatenate(items) if items else np.empty(0)
-            vectors = (
-                np.concatenate([self.run(stack[i : i + _BATCH]) for i in range(0, len(stack), _BATCH)])
-                if items
-                else stack
-            )
-            at = 0
-            for sha256, view, count in owners:
-                fresh.append((f"{sha256}:{view}", _to_bytes(vectors[at : at + count])))
-                windows[sha256, view] = count
-                at += count
-            if (last or len(fresh) >= _COMMIT) and fresh:
-                if not self._store.put(fresh):
-                    self._unsaved.update(fresh)
-                fresh.clear()
-            items.clear()
-            owners.clear()
-            self.clock.add("embed", begin)
+        errors = []
+        size = max(1, _CHUNK // (views + 1))
+        for first in range(0, len(samples), size):
+            chunk = samples[first : first + size]
             start = time.perf_counter()
-
-        for index, pixels, facts in self.reader.read(samples):
-            sample = samples[index]
-            if isinstance(facts, FileError) or pixels is None:
-                errors.append((sample, facts if isinstance(facts, FileError) else FileError("nothing in it")))
-            else:
+            items: list[np.ndarray] = []
+            owners: list[tuple[str, int]] = []  # (content hash, view) of each entry
+            for index, decoded, facts in self.reader.read(chunk):
+                sample = chunk[index]
+                if isinstance(facts, FileError) or decoded is None:
+                    errors.append((sample, facts if isinstance(facts, FileError) else FileError("nothing in it")))
+                    continue
                 known[sample.sha256] = facts
-                for view in range(views + 1):
-                    if (sample.sha256, view) not in windows:
-                        items.append(pixels if view == 0 else self._augmented(sample, pixels, view))
-                        owners.append((sample.sha256, view, len(pixels)))
-            if sum(map(len, items)) >= _BATCH or index + 1 == len(samples):
-                flush(last=index + 1 == len(samples))
+                for view in (v for v in range(views + 1) if (sample.sha256, v) not in windows):
+                    items.append(decoded if view == 0 else self._augmented(sample, decoded, view))
+                    owners.append((sample.sha256, view))
+            self.clock.add("decode", start)
+            start = time.perf_counter()
+            self._remember(items, owners, windows)
+            self.clock.add("embed", start)
             if progress:
-                progress("embed", index + 1, len(samples))
+                progress("embed", first + len(chunk), len(samples))
         return errors
+
+    def _remember(
+        self, items: list[np.ndarray], owners: list[tuple[str, int]], windows: dict[tuple[str, int], int]
+    ) -> None:
+        """Embed decoded items and store the vectors."""
+        if not items:
+            return
+        stack = np.concatenate(items)
+        vectors = np.concatenate([self.run(stack[i : i + _BATCH]) for i in range(0, len(stack), _BATCH)])
+        fresh, at = [], 0
+        for (sha256, view), part in zip(owners, items, strict=True):
+            fresh.append((f"{sha256}:{view}", _to_bytes(vectors[at : at + len(part)])))
+            windows[sha256, view] = len(part)
+            at += len(part)
+        if not self._store.put(fresh):
+            self._unsaved.update(fresh)
 
     def _augmented(self, sample: Sample, items: np.ndarray, view: int) -> np.ndarray:
         seed = int(sample.sha256[:15], 16)

@@ -22,7 +22,7 @@ from handful.models import facts as model_facts
 from handful.runs import Run, Teller
 from handful.training import automatic, evaluation, record
 from handful.training.embedding import Clock
-from handful.training.reading import Facts
+from handful.training.reading import Facts, Reader
 from handful.training.strategies import Job, Strategy, strategies
 
 REPEATS = ((300, 5), (1000, 2))  # up to so many samples, so many repeats of the cross-validation; above, one
@@ -76,7 +76,8 @@ def fit(
     teller.say(f"{choice.strategy} on {choice.model.name}: {choice.why}")
     run = Run.create(run_path, f"{Path(recipe.data).name}-{choice.strategy}", resume)
     with run.lock():
-        job = Job(recipe, frontend, choice.model, choice.weights, clock, teller.progress, run.log)
+        reader = Reader(frontend, recipe.threads)
+        job = Job(recipe, reader, choice.model, choice.weights, clock, teller.progress, run.log)
         strategy = strategies.get(choice.strategy)(job)
         prepared = _prepare(recipe, dataset, strategy, frontend)
         logits = strategy.evaluate(prepared.labels, prepared.groups, len(prepared.names), prepared.plan)
@@ -116,8 +117,8 @@ def fit(
         }  # fmt: skip
         record.write_model(run, strategy, frontend, result, scored, choice)
         record.write_vectors(run, prepared, strategy, scored)
-        result["augmentation"] = record.write_previews(run, prepared, scored, frontend)
-        record.write_rows(run, prepared, scored, tested)
+        result["augmentation"] = record.write_previews(run, prepared, scored, reader)
+        record.write_rows(run, prepared, scored, tested, reader)
         clock.add("save", begin)
         run.write("recipe.yaml", to_yaml(resolved))
         record.finish(run, result, clock)
@@ -191,9 +192,9 @@ def _prepare(recipe: Recipe, dataset: Dataset, strategy: Strategy, frontend: Fro
     labels = np.array([names.index(s.label) for s in samples])
     grouped = any(s.group for s in samples)
     groups = join(len(samples), [s.group for s in samples], [s.sha256 for s in samples])
-    pairs = frontend.alike([f.facts for f in facts])
+    pairs = frontend.alike(f.facts for f in facts)
     groups = join_pairs(groups, pairs)
-    findings += duplicates(samples, pairs) + from_facts(samples, [f.facts for f in facts]) + too_few(samples)
+    findings += duplicates(samples, pairs) + from_facts(samples, (f.facts for f in facts)) + too_few(samples)
     if any(s.split == "validation" for s in samples):
         row = np.array([0 if s.split == "validation" else -1 for s in samples])
         trains = {s.label for s in samples if s.split != "validation"}
@@ -228,13 +229,12 @@ class Tested:
 
     samples: list[Sample]
     probabilities: np.ndarray
-    facts: list[Facts]
     summary: dict[str, Any]
     findings: list[Finding]
 
 
 def _score_test(test: Dataset, strategy: Strategy, prepared: Prepared, temperature: float, seed: int) -> Tested | None:
-    samples, logits, errors, facts = strategy.predict(test.samples)
+    samples, logits, errors = strategy.predict(test.samples)
     if not samples:
         return None
     probabilities = calibration.softmax(logits / temperature)
@@ -259,4 +259,4 @@ def _score_test(test: Dataset, strategy: Strategy, prepared: Prepared, temperatu
                 "remove them from one side",
             )
         )
-    return Tested(samples, probabilities, facts, score | part, findings)
+    return Tested(samples, probabilities, score | part, findings)

@@ -19,7 +19,7 @@ from handful.errors import FileError, UsageError
 from handful.graph import Graph, session
 from handful.models import Network
 from handful.training._loop import LoopSettings, TrainedNetwork, fit_network
-from handful.training.reading import Facts, Reader
+from handful.training.reading import Facts
 from handful.training.strategies import Job, Predicted, strategies
 
 _BATCH = 32
@@ -29,7 +29,7 @@ EPOCHS = {"finetune": 20, "scratch": 60}
 class Gradient:
     """A network trained on augmented items, fresh ones each epoch. See `strategies.Strategy`."""
 
-    repeats = 1  # of the cross-validation: each costs as many trainings as there are folds
+    repeats: int | None = 1  # of the cross-validation: each costs as many trainings as there are folds
 
     def __init__(self, job: Job, kind: str) -> None:
         network = job.model
@@ -38,7 +38,6 @@ class Gradient:
                 f"{job.model.name} cannot be trained by gradient", "choose one network from `handful models`"
             )
         self.job, self.kind, self.network = job, kind, network
-        self.reader = Reader(job.frontend, job.recipe.threads)
         self.candidates: list[dict[str, Any]] = []
         recipe = job.recipe
         blocks = recipe.trainable_blocks if recipe.trainable_blocks is not None else -1
@@ -78,7 +77,7 @@ class Gradient:
     ) -> tuple[list[Sample], list[np.ndarray], list[Facts], list[tuple[Sample, FileError]]]:
         start = time.perf_counter()
         kept, items, facts, errors = [], [], [], []
-        for index, found, fact in self.reader.read(samples):
+        for index, found, fact in self.job.reader.read(samples):
             if isinstance(fact, FileError) or found is None:
                 errors.append((samples[index], fact if isinstance(fact, FileError) else FileError("nothing in it")))
             else:
@@ -153,11 +152,11 @@ class Gradient:
         return oof
 
     def predict(self, samples: Sequence[Sample]) -> Predicted:
-        kept, items, facts, errors = self._read(samples)
+        kept, items, _, errors = self._read(samples)
         if not kept:
-            return Predicted([], np.zeros((0, 0), np.float32), errors, [])
+            return Predicted([], np.zeros((0, 0), np.float32), errors)
         owner = np.repeat(np.arange(len(kept)), [len(i) for i in items])
-        return Predicted(kept, self._logits(self.trained, np.concatenate(items), owner, len(kept)), errors, facts)
+        return Predicted(kept, self._logits(self.trained, np.concatenate(items), owner, len(kept)), errors)
 
     def graph(self, g: Graph, x: str) -> str:
         import onnx

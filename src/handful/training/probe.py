@@ -30,6 +30,7 @@ VIEWS_HEAD = (
 )
 # Below this accuracy inside the training folds augmented views are offered: with better features they gain nothing.
 VIEWS_BELOW = 0.85
+MANY = 2000
 VIEWS_LIMIT = 4000  # rows to embed, some minutes on two cores with a large network
 
 
@@ -52,7 +53,7 @@ class Probe:
     def __init__(self, job: Job, only: str = "") -> None:
         self.job = job
         self.only = only or (job.recipe.head if job.recipe.head != "auto" else "")
-        self.embedder = Embedder(job.frontend, job.model, job.weights, job.recipe.threads, job.clock)
+        self.embedder = Embedder(job.reader, job.model, job.weights, job.recipe.threads, job.clock)
         self.candidates: list[dict[str, Any]] = []
         self.note = ""
 
@@ -108,7 +109,7 @@ class Probe:
     def _heads(self) -> tuple[str, ...]:
         if self.only:
             return (self.only,)
-        return heads_for(self.job.model, self.job.frontend.modality)
+        return heads_for(self.job.model, self.job.frontend.modality, len(self.embedded.samples))
 
     def _problem(self, views: int, labels: np.ndarray, groups: np.ndarray, classes: int) -> Problem:
         e: Embedded = self.embedded
@@ -184,12 +185,12 @@ class Probe:
         """Logits [n, classes] of other samples by the shipped head on (cached) embeddings."""
         other = self.embedder.embed(samples, 0, self.job.progress)
         if not other.samples:
-            return Predicted([], np.zeros((0, 0), np.float32), other.errors, [])
+            return Predicted([], np.zeros((0, 0), np.float32), other.errors)
         problem = Problem(
             other.x, other.sample, other.view == 0, np.zeros(len(other.samples), int), np.zeros(0, int), 0
         )
         logits = problem.predict(self.head, np.arange(len(other.samples))) / self.divisor
-        return Predicted(other.samples, logits, other.errors, other.facts)
+        return Predicted(other.samples, logits, other.errors)
 
     def graph(self, g: Graph, x: str) -> str:
         """Append model and head; the value is logits [N, classes]."""
@@ -205,11 +206,16 @@ class Probe:
         return self.head.parameters
 
 
-def heads_for(model: Model, modality: str) -> tuple[str, ...]:
-    """What `--head auto` tries, the default first: linear heads on a network's features, kernels on hand-made statistics."""
+def heads_for(model: Model, modality: str, samples: int) -> tuple[str, ...]:
+    """What `--head auto` tries, the default first: logistic regression or LDA on a network's features, ridge on others.
+
+    LDA is for few samples; with many it loses to logistic regression and its matrices cost memory.
+    """
+    if samples > MANY:
+        return ("logistic",) if model.network is not None else ("ridge",)
     if model.network is not None:
         return ("logistic", "lda") if modality == "image" else ("svm", "lda", "logistic")
-    return ("svm", "ridge", "lda")
+    return ("ridge",)
 
 
 def views_help(model: Model, modality: str) -> bool:

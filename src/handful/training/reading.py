@@ -25,12 +25,15 @@ from handful.models import digest
 _AHEAD = 16  # files decoded and waiting per thread: enough to hide the disk, small beside a batch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """What was seen of one file: `facts` from the front-end, `thumbnail` a small JPEG or PNG."""
+    """What the front-end saw of one file, kept as JSON: twenty thousand parsed dictionaries would outweigh the features."""
 
-    facts: dict[str, Any]
-    thumbnail: bytes
+    raw: bytes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return dict(json.loads(self.raw))
 
 
 class Reader:
@@ -40,21 +43,26 @@ class Reader:
         self.frontend = frontend
         self.threads = run_threads(threads)
         self._store = Store(cache_dir() / "facts.sqlite")
-        self._space = digest("facts-1", to_json(frontend.spec()))[:16]
+        self._space = digest("facts-2", to_json(frontend.spec()))[:16]
 
     def known(self, samples: Sequence[Sample]) -> dict[str, Facts]:
         """Facts of those samples that were read before, by content hash."""
         keys = {f"{self._space}:{sample.sha256}": sample.sha256 for sample in samples}
-        found = {}
-        for key, value in self._store.get(list(keys)):
-            head, _, thumbnail = value.partition(b"\n")
-            found[keys[key]] = Facts(json.loads(head), thumbnail)
+        return {keys[key]: Facts(value) for key, value in self._store.get(list(keys))}
+
+    def thumbnails(self, samples: Sequence[Sample]) -> dict[str, bytes]:
+        """Small pictures that stand for the samples, by content hash."""
+        keys = {f"{self._space}:{sample.sha256}:thumbnail": sample.sha256 for sample in samples}
+        found = {keys[key]: value for key, value in self._store.get(list(keys))}
+        for sample in samples:
+            if sample.sha256 not in found:
+                found[sample.sha256] = self.frontend.thumbnail(self.frontend.read(sample.path)[0])
         return found
 
     def read(self, samples: Sequence[Sample]) -> Iterator[tuple[int, np.ndarray | None, Facts | FileError]]:
         """(index, items [W, ...] or None, facts or the reason) in the order given, decoded ahead in threads."""
         with ThreadPoolExecutor(self.threads) as pool:
-            waiting: deque[tuple[int, Future[tuple[np.ndarray, Facts]]]] = deque()
+            waiting: deque[tuple[int, Future[tuple[np.ndarray, Facts, bytes]]]] = deque()
             fresh: list[tuple[str, bytes]] = []
             upcoming = iter(enumerate(samples))
             try:
@@ -65,16 +73,12 @@ class Reader:
                         break
                     index, future = waiting.popleft()
                     try:
-                        items, facts = future.result()
+                        items, facts, thumbnail = future.result()
                     except FileError as error:
                         yield index, None, error
                         continue
-                    fresh.append(
-                        (
-                            f"{self._space}:{samples[index].sha256}",
-                            to_json(facts.facts).encode() + b"\n" + facts.thumbnail,
-                        )
-                    )
+                    key = f"{self._space}:{samples[index].sha256}"
+                    fresh += [(key, facts.raw), (f"{key}:thumbnail", thumbnail)]
                     if len(fresh) >= 256:
                         self._store.put(fresh)
                         fresh.clear()
@@ -84,10 +88,10 @@ class Reader:
                     future.cancel()
                 self._store.put(fresh)
 
-    def _one(self, sample: Sample) -> tuple[np.ndarray, Facts]:
+    def _one(self, sample: Sample) -> tuple[np.ndarray, Facts, bytes]:
         try:
             items, facts = self.frontend.read(sample.path)
-            return items, Facts(facts, self.frontend.thumbnail(items))
+            return items, Facts(to_json(facts).encode()), self.frontend.thumbnail(items)
         except FileError:
             raise
         except MemoryError as error:

@@ -21,6 +21,7 @@ from handful.graph import Graph, run_threads
 from handful.runs import FORMAT, Run
 from handful.training.embedding import Clock
 from handful.training.evaluation import Scored
+from handful.training.reading import Reader
 from handful.training.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -84,14 +85,16 @@ def write_vectors(run: Run, prepared: Prepared, strategy: Strategy, scored: Scor
     run.write_json("vectors.json", rows)
 
 
-def write_previews(run: Run, prepared: Prepared, scored: Scored, frontend: Frontend) -> list[dict[str, Any]]:
+def write_previews(run: Run, prepared: Prepared, scored: Scored, reader: Reader) -> list[dict[str, Any]]:
     """Thumbnails (wrong ones first), sounds to listen to, and pictures of augmentation; returns the latter for run.json."""
+    frontend = reader.frontend
     ranked = _doubtful_first(prepared, scored)
-    for i in ranked[:PREVIEWS]:
-        run.write_preview(f"previews/{_id(prepared, i)}.jpg", prepared.facts[i].thumbnail)
+    thumbnails = reader.thumbnails([prepared.samples[i] for i in ranked[:PREVIEWS]])
+    for sha256, thumbnail in thumbnails.items():
+        run.write_preview(f"previews/{sha256[:16]}.jpg", thumbnail)
     for i in ranked[:SOUNDS]:
         if sound := frontend.sound(prepared.samples[i].path):
-            run.write_preview(f"previews/{_id(prepared, i)}.ogg", sound)
+            run.write_preview(f"previews/{prepared.samples[i].sha256[:16]}.ogg", sound)
     rows = []
     for label in range(min(3, len(prepared.names))):
         first = prepared.samples[int(np.flatnonzero(prepared.labels == label)[0])]
@@ -107,10 +110,6 @@ def write_previews(run: Run, prepared: Prepared, scored: Scored, frontend: Front
     return rows
 
 
-def _id(prepared: Prepared, i: int) -> str:
-    return prepared.samples[i].sha256[:16]
-
-
 def _doubtful_first(prepared: Prepared, scored: Scored) -> list[int]:
     """Samples by the probability given to their class, lowest first; untested ones last."""
     mean = scored.probabilities.mean(axis=0)
@@ -118,34 +117,40 @@ def _doubtful_first(prepared: Prepared, scored: Scored) -> list[int]:
     return [int(i) for i in np.argsort(np.where(np.isnan(own), 2.0, own), kind="stable")]
 
 
-def write_rows(run: Run, prepared: Prepared, scored: Scored, tested: Tested | None) -> None:
-    """samples.jsonl, out_of_fold.jsonl, test.jsonl."""
-    run.write_rows("samples.jsonl", [
+def write_rows(run: Run, prepared: Prepared, scored: Scored, tested: Tested | None, reader: Reader) -> None:
+    """samples.jsonl, out_of_fold.jsonl, test.jsonl, a line at a time."""
+    names = prepared.names
+
+    def named(p: np.ndarray) -> dict[str, float]:
+        return {name: round(float(v), 6) for name, v in zip(names, p, strict=True)}
+
+    run.write_rows("samples.jsonl", (
         {
             "id": s.sha256[:16], "file": s.file, "sha256": s.sha256, "label": s.label, "group": s.group or None,
             "cluster": int(prepared.groups[i]), "split": s.split or "train", "seconds": prepared.facts[i].facts.get("seconds"),
             "preview": _if_there(run, f"previews/{s.sha256[:16]}.jpg"), "sound": _if_there(run, f"previews/{s.sha256[:16]}.ogg"),
         }
         for i, s in enumerate(prepared.samples)
-    ])  # fmt: skip
-    names = prepared.names
-    rows = []
-    for repeat, folds in enumerate(prepared.plan.folds):
-        for i in np.flatnonzero(folds >= 0):
-            sample, p = prepared.samples[i], scored.probabilities[repeat, i]
-            rows.append({
-                "file": sample.file, "label": sample.label, "group": sample.group or None, "repeat": repeat, "fold": int(folds[i]),
-                "scores": {name: round(float(v), 6) for name, v in zip(names, p, strict=True)},
-            })  # fmt: skip
-    run.write_rows("out_of_fold.jsonl", rows)
-    if tested:
-        wrong = [i for i, s in enumerate(tested.samples) if names[int(tested.probabilities[i].argmax())] != s.label]
-        for i in wrong[:PREVIEWS]:
-            run.write_preview(f"previews/test-{tested.samples[i].sha256[:16]}.jpg", tested.facts[i].thumbnail)
-        run.write_rows("test.jsonl", [
-            {"file": s.file, "label": s.label, "group": s.group or None, "preview": _if_there(run, f"previews/test-{s.sha256[:16]}.jpg"), "scores": {name: round(float(v), 6) for name, v in zip(names, p, strict=True)}}
-            for s, p in zip(tested.samples, tested.probabilities, strict=True)
-        ])  # fmt: skip
+    ))  # fmt: skip
+    run.write_rows("out_of_fold.jsonl", (
+        {
+            "file": prepared.samples[i].file, "label": prepared.samples[i].label, "group": prepared.samples[i].group or None,
+            "repeat": repeat, "fold": int(folds[i]), "scores": named(scored.probabilities[repeat, i]),
+        }
+        for repeat, folds in enumerate(prepared.plan.folds) for i in np.flatnonzero(folds >= 0)
+    ))  # fmt: skip
+    if tested is None:
+        return
+    wrong = [s for s, p in zip(tested.samples, tested.probabilities, strict=True) if names[int(p.argmax())] != s.label]
+    for sha256, thumbnail in reader.thumbnails(wrong[:PREVIEWS]).items():
+        run.write_preview(f"previews/test-{sha256[:16]}.jpg", thumbnail)
+    run.write_rows("test.jsonl", (
+        {
+            "file": s.file, "label": s.label, "group": s.group or None,
+            "preview": _if_there(run, f"previews/test-{s.sha256[:16]}.jpg"), "scores": named(p),
+        }
+        for s, p in zip(tested.samples, tested.probabilities, strict=True)
+    ))  # fmt: skip
 
 
 def _if_there(run: Run, name: str) -> str | None:

@@ -17,7 +17,7 @@ from handful.graph import Graph
 from handful.models import Model, Weights
 from handful.registry import Registry
 from handful.training.embedding import Clock, Progress
-from handful.training.reading import Facts
+from handful.training.reading import Facts, Reader
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,24 @@ class Job:
     """Everything a strategy gets: settings, what to read with, what to train, and whom to tell."""
 
     recipe: Recipe
-    frontend: Frontend
+    reader: Reader
     model: Model
     weights: Weights | None
     clock: Clock = field(default_factory=Clock)
     progress: Progress | None = None
     log: Callable[..., None] = lambda **event: None  # one line of metrics.jsonl
 
+    @property
+    def frontend(self) -> Frontend:
+        return self.reader.frontend
+
 
 class Predicted(NamedTuple):
-    """The samples that could be read, their logits float32 [n, classes], the others with reasons, the facts of the first."""
+    """The samples that could be read, their logits float32 [n, classes], the others with reasons."""
 
     samples: list[Sample]
     logits: np.ndarray
     errors: list[tuple[Sample, FileError]]
-    facts: list[Facts]
 
 
 class Strategy(Protocol):

@@ -36,8 +36,8 @@ def check(
         elif isinstance(facts, Facts):
             known[missing[index].sha256] = facts
     samples = [s for s in dataset.samples if s.file not in bad]
-    facts_of = [known[s.sha256].facts for s in samples]
-    findings += duplicates(samples, frontend.alike(facts_of)) + from_facts(samples, facts_of) + too_few(samples)
+    findings += duplicates(samples, frontend.alike(known[s.sha256].facts for s in samples))
+    findings += from_facts(samples, (known[s.sha256].facts for s in samples)) + too_few(samples)
     order = {"error": 0, "warning": 1, "note": 2}
     return {
         "schema": 1,

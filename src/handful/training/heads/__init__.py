@@ -6,7 +6,7 @@ cross-validation share almost all their work). Knows nothing about files, models
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -150,6 +150,50 @@ class Fitted:
         if not len(true):
             return 0, float("inf")
         return int((logits.argmax(axis=1) == true).sum()), log_loss(logits / temperature(logits, true), true)
+
+
+class Unit:
+    """Embeddings on the unit sphere, centred: what linear heads stand on, made a block of rows at a time.
+
+    A matrix is read where it lies; only one of some megabytes or less is worth a converted copy.
+
+    `mean` float32 [width]: of the normalised rows.
+    """
+
+    _SMALL = 4_000_000  # elements
+
+    def __init__(self, x: np.ndarray) -> None:
+        self._x = x
+        self.shape = x.shape
+        norms = np.concatenate([np.linalg.norm(x[i : i + _BLOCK], axis=1) for i in range(0, len(x), _BLOCK)])
+        self._scale = (1.0 / np.maximum(norms, 1e-12)).astype(np.float32)[:, None]
+        self.mean = (self._scale[:, 0] @ x) / len(x)
+        self._copy = x * self._scale - self.mean if x.size <= self._SMALL else None
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """(rows, float32 [n, width]) from first to last."""
+        for start in range(0, len(self._x), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            yield rows, self[rows]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        if self._copy is not None:
+            return np.asarray(self._copy[rows])
+        return np.asarray(self._x[rows] * self._scale[rows] - self.mean)
+
+    def basis(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues [r] of X'X and its eigenvectors float32 [width, r], of the space that the rows span."""
+        if self.shape[0] < self.shape[1]:
+            x = self[slice(None)]
+            values, vectors = np.linalg.eigh((x @ x.T).astype(np.float64))
+            keep = values > values[-1] * 1e-9
+            values, vectors = values[keep], vectors[:, keep]
+            return values, (x.T @ (vectors / np.sqrt(values)).astype(np.float32)).astype(np.float32)
+        gram = np.zeros((self.shape[1], self.shape[1]))
+        for _, block in self.blocks():
+            gram += block.T @ block
+        values, vectors = np.linalg.eigh(gram)
+        return np.maximum(values, 0.0), vectors.astype(np.float32)
 
 
 class Fit(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handful.training.heads import Fitted, Head, Problem, Step, heads, inner_logits
+from handful.training.heads import Fitted, Head, Problem, Step, Unit, heads, inner_logits
 
 
 def solve(
@@ -44,17 +44,10 @@ def solve(
 @heads.register("lda")
 def lda(problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) -> list[Fitted]:
     """Shrinkage LDA; strong with few samples and augmented views."""
-    x = Step("l2", {})(problem.x)
-    mean = x.mean(axis=0)
-    x -= mean
-    rows, width = x.shape
-    if rows < width:  # everything happens in the span of the rows
-        values, vectors = np.linalg.eigh((x @ x.T).astype(np.float64))
-        keep = values > values[-1] * 1e-9
-        basis = (x.T @ (vectors[:, keep] / np.sqrt(values[keep])).astype(np.float32)).astype(np.float32)
-        x = x @ basis
-    else:
-        basis = None
+    unit = Unit(problem.x)
+    mean, (rows, width) = unit.mean, unit.shape
+    basis = unit.basis()[1] if rows < width else None  # everything happens in the span of the rows
+    x = unit[slice(None)] if basis is None else unit[slice(None)] @ basis
     row_labels = problem.labels[problem.sample]
 
     def fit(mask: np.ndarray) -> Head:

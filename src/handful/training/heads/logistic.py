@@ -7,27 +7,27 @@ strong a penalty.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from handful.training.heads import Fitted, Head, Problem, Step, choose, heads
+from handful.training.heads import Fitted, Head, Problem, Step, Unit, choose, heads
 
 STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # C of scikit-learn, from strong to weak penalty
 _ITERATIONS = 300
 _TOLERANCE = 1e-3
-_BLOCK = 4096
+_BLOCK = 2048
 _SMALL = 4_000_000  # elements up to which a rotated copy of the features pays
 
 
-def solve(
-    x: np.ndarray, onehot: np.ndarray, weights: np.ndarray, strengths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def solve(x: Unit, onehot: np.ndarray, weights: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Minimise sum_i w_i * cross_entropy_i + |W|^2 / (2 C) for several weightings w and strengths C, intercept not penalised.
 
     Nesterov's method with restarts under Boehning's bound: the Hessian of the loss is at most X'X / 2 (Boehning 1992,
     Ann. Inst. Stat. Math. 44), so in the eigenbasis of X'X every coordinate has its own safe step and no line search is needed.
 
     Args:
-        x: float32 [rows, width], centred over rows.
+        x: embeddings [rows, width].
         onehot: float32 [rows, classes].
         weights: float32 [problems, rows], each at most 1.
         strengths: float [problems].
@@ -35,18 +35,9 @@ def solve(
     Returns:
         (W float32 [problems, width, classes], b float32 [problems, classes])
     """
-    rows, width = x.shape
     problems, classes = len(strengths), onehot.shape[1]
-    if rows < width:
-        values, vectors = np.linalg.eigh((x @ x.T).astype(np.float64))
-        keep = values > values[-1] * 1e-9
-        values, vectors = values[keep], vectors[:, keep]
-        basis = (x.T @ (vectors / np.sqrt(values)).astype(np.float32)).astype(np.float32)
-    else:
-        values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64))
-        values, basis = np.maximum(values, 0.0), vectors.astype(np.float32)
-    rotated = rows * basis.shape[1] <= _SMALL
-    z = x @ basis if rotated else x
+    values, basis = x.basis()
+    z = _rotated(x, basis)
     penalty = (1.0 / strengths).astype(np.float32)[:, None, None]  # [P, 1, 1]
     step = 1.0 / (0.5 * values[None, :, None].astype(np.float32) + penalty)
     bias_step = 1.0 / (0.5 * weights.sum(axis=1)).astype(np.float32)[:, None]
@@ -60,7 +51,7 @@ def solve(
         beta = ((t - 1) / t_next)[:, None]
         v = w[active] + beta[:, :, None] * (w[active] - w_old[active])
         c = b[active] + beta * (b[active] - b_old[active])
-        grad, grad_b = _gradient(z, basis if not rotated else None, v, c, onehot, weights[active])
+        grad, grad_b = _gradient(x if z is None else z, None if z is not None else basis, v, c, onehot, weights[active])
         grad += penalty[active] * v
         w_new, b_new = v - step[active] * grad, c - bias_step[active] * grad_b
         moved = w_new - w[active]
@@ -77,8 +68,25 @@ def solve(
     return np.einsum("dr,prk->pdk", basis, w, optimize=True), b
 
 
+def _rotated(x: Unit, basis: np.ndarray) -> np.ndarray | None:
+    """The rows in the eigenbasis, where that copy is small."""
+    return x[slice(None)] @ basis if x.shape[0] * basis.shape[1] <= _SMALL else None
+
+
+def _blocks(z: np.ndarray | Unit) -> Iterator[tuple[slice, np.ndarray]]:
+    if isinstance(z, Unit):
+        yield from z.blocks()
+    else:
+        yield from ((slice(i, i + _BLOCK), z[i : i + _BLOCK]) for i in range(0, len(z), _BLOCK))
+
+
 def _gradient(
-    z: np.ndarray, basis: np.ndarray | None, v: np.ndarray, c: np.ndarray, onehot: np.ndarray, weights: np.ndarray
+    z: np.ndarray | Unit,
+    basis: np.ndarray | None,
+    v: np.ndarray,
+    c: np.ndarray,
+    onehot: np.ndarray,
+    weights: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the weighted cross-entropy by (v, c), all problems in one product, rows in blocks."""
     problems, width, classes = v.shape
@@ -86,15 +94,14 @@ def _gradient(
     columns = flat if basis is None else basis @ flat
     total = np.zeros((z.shape[1], problems * classes), np.float32)
     bias = np.zeros((problems, classes), np.float32)
-    for start in range(0, len(z), _BLOCK):
-        block = z[start : start + _BLOCK]
+    for rows, block in _blocks(z):
         p = (block @ columns).reshape(len(block), problems, classes)
         p += c
         p -= p.max(axis=2, keepdims=True)
         np.exp(p, out=p)
         p /= p.sum(axis=2, keepdims=True)
-        p -= onehot[start : start + _BLOCK, None, :]
-        p *= weights[:, start : start + _BLOCK].T[:, :, None]
+        p -= onehot[rows, None, :]
+        p *= weights[:, rows].T[:, :, None]
         bias += p.sum(axis=0)
         total += block.T @ p.reshape(len(block), problems * classes)
     grad = total if basis is None else basis.T @ total
@@ -104,9 +111,8 @@ def _gradient(
 @heads.register("logistic")
 def logistic(problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) -> list[Fitted]:
     """Logistic regression on l2-normalised embeddings."""
-    x = Step("l2", {})(problem.x)
-    mean = x.mean(axis=0)
-    x -= mean
+    x = Unit(problem.x)
+    mean = x.mean
     onehot = np.eye(problem.classes, dtype=np.float32)[problem.labels[problem.sample]]
     trains, owners = [], []
     for i, (mask, folds) in enumerate(zip(masks, inner, strict=True)):

@@ -1,0 +1,248 @@
+"""Measures handful against what one would do otherwise, side by side in one run: make bench.
+
+Every comparison alternates the two sides and reports the median of their ratios; whole commands are timed from process
+start. Results go to benchmarks/RESULTS.md. Knows only the command line and a few public parts; needs the real data sets
+(HANDFUL_TEST_DATA) and torch, and says which comparison it leaves out and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+DATA = Path(os.environ.get("HANDFUL_TEST_DATA", HERE.parents[1] / "shared" / "data"))
+WEIGHTS = DATA / "weights" / "squeezenet1_0_imagenet.safetensors"
+PYTHON = sys.executable
+
+
+class Timed:
+    """A finished command: wall and processor seconds, largest memory, output."""
+
+    def __init__(self, *command: object, home: Path | None = None) -> None:
+        environment = {**os.environ, "HANDFUL_OFFLINE": "1", **({"HANDFUL_HOME": str(home)} if home else {})}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.perf_counter()
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, check=False)
+        self.wall = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        if done.returncode:
+            raise RuntimeError(f"{command}: {done.stderr[-2000:]}")
+        self.output = done.stdout
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.output)
+
+
+def handful(*arguments: object, home: Path) -> Timed:
+    return Timed(PYTHON, "-m", "handful", *arguments, home=home)
+
+
+def train(home: Path, run: Path, *more: object) -> Timed:
+    shutil.rmtree(run, ignore_errors=True)
+    cats = DATA / "catsdogs"
+    return handful(
+        "train",
+        cats / "train",
+        "--model",
+        "squeezenet1_0",
+        "--weights",
+        WEIGHTS,
+        "--run",
+        run,
+        "-q",
+        "--json",
+        *more,
+        home=home,
+    )
+
+
+def ratios(a: list[float], b: list[float]) -> str:
+    each = [x / y for x, y in zip(a, b, strict=True)]
+    return f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
+
+
+def against_the_textbook(place: Path, rounds: int) -> list[str]:
+    """100 photos to a trained, cross-validated, reported model, from process start; textbook: trained and validated once."""
+    cats = DATA / "catsdogs"
+    cold, graph, textbook = [], [], []
+    ours = theirs = 0.0
+    for number in range(rounds):
+        home = place / f"home{number}"
+        textbook_run = Timed(PYTHON, HERE / "textbook.py", cats / "train", cats / "test", WEIGHTS)
+        textbook.append(textbook_run.wall)
+        theirs = textbook_run.json["test"]
+        cold.append(train(home, place / "run", "--test", cats / "test").wall)
+        shutil.rmtree(home / "cache" / "embeddings")  # the graph stays, every picture is embedded again
+        (home / "cache" / "facts.sqlite").unlink()
+        warm = train(home, place / "run", "--test", cats / "test")
+        graph.append(warm.wall)
+        ours = warm.json["test"]["value"]
+    return [
+        f"| textbook recipe / handful, nothing cached | {ratios(textbook, cold)} | 5 |",
+        f"| textbook recipe / handful, graph at hand, nothing embedded | {ratios(textbook, graph)} | 12 |",
+        f"| accuracy on catsdogs/test: handful, textbook | {ours:.3f}, {theirs:.3f} | equal or better |",
+        f"| seconds: textbook, handful cold, handful with graph (medians) | {', '.join(f'{statistics.median(v):.1f}' for v in (textbook, cold, graph))} | |",
+    ]
+
+
+def second_run(place: Path, rounds: int) -> list[str]:
+    """The same data again: whole command, report included, against importing what such a command needs."""
+    home = place / "home-second"
+    train(home, place / "run")
+    ours, imports = [], []
+    for _ in range(rounds):
+        ours.append(train(home, place / "run").wall)
+        imports.append(Timed(PYTHON, "-c", "import numpy, sklearn.linear_model, onnxruntime, PIL").wall)
+    return [
+        f"| second run / importing numpy, scikit-learn, onnxruntime, Pillow | {ratios(ours, imports)} | at most 2.5 |"
+    ]
+
+
+def start_up(place: Path, rounds: int) -> list[str]:
+    rows = []
+    for words in (["--help"], ["models"]):
+        ours, torch = [], []
+        for _ in range(rounds):
+            ours.append(handful(*words, home=place / "home-help").cpu)
+            torch.append(Timed(PYTHON, "-c", "import torch").cpu)
+        rows.append(f"| `handful {words[0]}` / `import torch`, processor time | {ratios(ours, torch)} | below 0.25 |")
+    return rows
+
+
+def embedding_speed(place: Path, rounds: int) -> list[str]:
+    """The embedding stage against a bare ONNX Runtime loop over arrays that are decoded already."""
+    code = f"""
+import json, os, time
+os.environ["HANDFUL_HOME"] = {str(place / "home-embed")!r}
+import numpy as np
+from handful.data import load_data
+from handful.features import frontends
+from handful.models import find
+from handful.models._weights import resolve
+from handful.training.embedding import Clock, Embedder
+from handful.training.reading import Reader
+from handful.files import cache_dir
+data = load_data({str(DATA / "catsdogs" / "test")!r})
+model = find("squeezenet1_0")
+weights, _ = resolve(model, {str(WEIGHTS)!r})
+frontend = frontends.get("image").suited([], 224, {{}})
+items = np.concatenate([frontend.read(s.path)[0] for s in data.samples])
+shares = []
+for _ in range({rounds}):
+    for file in (cache_dir() / "embeddings").glob("*"): file.unlink()
+    clock = Clock()
+    embedder = Embedder(Reader(frontend), model, weights, clock=clock)
+    session = embedder._session
+    embedder.run(items[:16])
+    start = time.perf_counter()
+    for i in range(0, len(items), 16): session.run(["embedding"], {{"input": items[i:i + 16]}})
+    bare = time.perf_counter() - start
+    embedder.embed(data.samples)
+    shares.append(bare / clock.seconds["embed"])
+print(json.dumps(shares))
+"""
+    shares = Timed(PYTHON, "-c", code).json
+    return [
+        f"| bare ONNX Runtime loop / embedding stage, 200 photos | {statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f}) | at least 0.9 |"
+    ]
+
+
+_MEMORY = """
+import json, os, resource, sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from handful.data import load_data
+from handful.features.image import ImageFrontend
+from handful.models import find
+from handful.models._weights import resolve
+from handful.training.reading import Reader
+from handful.training.strategies import Job
+from handful.training.probe import Probe
+from handful.config import Recipe
+from handful.data.splits import plan
+folder, weights_path, whole = sys.argv[1], sys.argv[2], sys.argv[3] == "whole"
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+data = load_data(folder)
+model = replace(find("squeezenet1_0"), input_size=64)
+weights, _ = resolve(model, weights_path)
+probe = Probe(Job(Recipe(data=folder), Reader(ImageFrontend(size=64)), model, weights))
+samples, facts, _ = probe.load(data.samples)
+if whole:
+    labels = np.array([data.classes.index(s.label) for s in samples])
+    groups = np.arange(len(labels))
+    probe.evaluate(labels, groups, 2, plan(labels, groups, False, [""] * len(labels), seed=0, folds=5, repeats=1))
+print(json.dumps({"peak": peak(), "matrix": probe.embedded.x.nbytes}))
+"""
+
+
+def memory(place: Path, rounds: int) -> list[str]:
+    """Growth of the largest memory from 1,000 to 20,000 small photos (64 pixels: memory does not depend on their size)."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    peaks: dict[str, dict[int, Any]] = {"embed": {}, "whole": {}}
+    for count in (1_000, 20_000):
+        folder = place / f"photos{count}"
+        for label in ("a", "b"):
+            (folder / label).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((64, 64)).save(folder / "ab"[i % 2] / f"{i:05d}.png")
+        for stage in ("embed", "whole"):
+            peaks[stage][count] = Timed(PYTHON, "-c", _MEMORY, folder, WEIGHTS, stage, home=place / "home-memory").json
+    matrix = (peaks["whole"][20_000]["matrix"] - peaks["whole"][1_000]["matrix"]) / 1e6
+    embed, whole = ((peaks[s][20_000]["peak"] - peaks[s][1_000]["peak"]) / 1e6 for s in ("embed", "whole"))
+    return [
+        f"| memory from 1,000 to 20,000 samples: embedding stage | {embed:.0f} MB | at most 50 MB |",
+        f"| ... whole probe, by growth of the feature matrix ({matrix:.0f} MB) | {whole / matrix:.2f} | at most 1.5 |",
+    ]
+
+
+PARTS: dict[str, Callable[[Path, int], list[str]]] = {
+    "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "memory": memory,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    lines = [
+        "# Results", "", "Made by `make bench` (`python benchmarks/run.py`). Ratios are medians with extremes over alternating rounds in one run.", "",
+        f"{date.today().isoformat()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {options.rounds} rounds.", "",
+        "| what | measured | goal |", "| --- | --- | --- |",
+    ]  # fmt: skip
+    for name in options.parts:
+        if not WEIGHTS.is_file() and name != "start_up":
+            print(f"left out {name}: no real data at {DATA} (HANDFUL_TEST_DATA names its folder)", file=sys.stderr)
+            continue
+        with tempfile.TemporaryDirectory(prefix="handful-bench-") as place:
+            print(f"measuring {name}", file=sys.stderr, flush=True)
+            found = PARTS[name](Path(place), options.rounds)
+        print("\n".join(found), flush=True)
+        lines += found
+    if set(options.parts) == set(PARTS):
+        (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
