@@ -210,5 +210,5 @@ def test_frontends_rebuild_from_their_spec() -> None:
     from handful.features import from_spec
 
     for cls in frontends:
-        made = cls.suited([], 48, {})
+        made = cls.suited([], {})
         assert from_spec(made.spec()) == made

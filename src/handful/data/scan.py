@@ -305,7 +305,7 @@ def _of_modality(found: list[tuple[Sample, str]], chosen: str, findings: list[Fi
 
 
 def _draw(samples: list[Sample], per_class: str, seed: int) -> list[Sample]:
-    """N of each class, whole groups in shuffled order; for "a/b/c" the parts share no group."""
+    """N of each class in shuffled order; for "a/b/c" whole groups, so that the parts share none."""
     try:
         wanted = [int(part) for part in per_class.split("/")]
         if not 1 <= len(wanted) <= 3 or min(wanted) < 0 or wanted[0] < 1:
@@ -322,11 +322,12 @@ def _draw(samples: list[Sample], per_class: str, seed: int) -> list[Sample]:
         untouched = [sample for sample in kept if sample.split in ("validation", "test")]
         kept = [sample for sample in kept if sample.split not in ("validation", "test")]
     for sample in kept:
-        by_class[sample.label][sample.group or sample.sha256].append(sample)
+        # Only parts must not share a group; one part drawn by groups would hold few of them.
+        by_class[sample.label][(len(wanted) > 1 and sample.group) or sample.sha256].append(sample)
     drawn = list(untouched)
-    for label in sorted(by_class):
+    for number, label in enumerate(sorted(by_class)):
         groups = list(by_class[label].values())
-        order = iter(np.random.default_rng([seed, len(groups)]).permutation(len(groups)))
+        order = iter(np.random.default_rng([seed, number]).permutation(len(groups)))
         for name, count in zip(names, wanted, strict=False):
             part: list[Sample] = []
             while len(part) < count and (index := next(order, None)) is not None:

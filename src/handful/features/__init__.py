@@ -21,12 +21,21 @@ class Frontend(Protocol):
 
     modality: ClassVar[str]
 
+    @property
+    def domain(self) -> str:
+        """What kind of thing it reads, as far as it decides which method suits: "image", "sound" or "word" (a short sound)."""
+        ...
+
     @classmethod
-    def suited(cls, paths: Sequence[Path], size: int, settings: Mapping[str, Any]) -> Frontend:
-        """A front-end for these files (headers are read, nothing is decoded) and for pictures of `size` pixels.
+    def suited(cls, paths: Sequence[Path], settings: Mapping[str, Any]) -> Frontend:
+        """A front-end for these files; headers are read, nothing is decoded.
 
         `settings` are the user's own wishes, by field name; what does not concern this front-end is passed over.
         """
+        ...
+
+    def resized(self, size: int) -> Frontend:
+        """The same for models that look at pictures of `size` pixels; where nothing has a size, itself."""
         ...
 
     def spec(self) -> dict[str, Any]:

@@ -24,13 +24,14 @@ from handful.graph import Graph
 
 DEFAULT_RATE_HZ = 16_000
 DEFAULT_SECONDS = 5.0
+WORD_SECONDS = 2.0  # in windows up to this, the order of what is heard tells more than its statistics
 UNCOVERED = 0.1  # share of a window that is not worth another window
 SILENT_RMS = 1e-4  # -80 dB of full scale, after a constant offset is taken away
 FINGERPRINT_CELLS = 16
 CLIPPING = 0.98
 PICTURE_DB = 40.0
 # Copies at another level, rate or encoding differ in fewer bits than this (of 256) and are as long as each other.
-NEAR_BITS = 16
+NEAR_BITS = 30
 NEAR_SECONDS = 0.1
 
 
@@ -158,8 +159,12 @@ class AudioFrontend:
         known = {field.name for field in fields(cls)}
         return cls(**{k: v for k, v in (chosen | overrides).items() if k in known})
 
+    @property
+    def domain(self) -> str:
+        return "word" if self.seconds <= WORD_SECONDS else "sound"
+
     @classmethod
-    def suited(cls, paths: Sequence[Path], size: int, settings: Mapping[str, Any]) -> Self:
+    def suited(cls, paths: Sequence[Path], settings: Mapping[str, Any]) -> Self:
         durations, rates = [], []
         for path in paths:
             with contextlib.suppress(FileError):  # reported when it is read
@@ -167,6 +172,9 @@ class AudioFrontend:
                 durations.append(seconds)
                 rates.append(rate)
         return cls.for_files(durations, rates, **settings)
+
+    def resized(self, size: int) -> AudioFrontend:
+        return self
 
     def alike(self, facts: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
         facts = [{key: seen.get(key) for key in ("hash", "seconds", "silent")} for seen in facts]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -43,9 +43,16 @@ class ImageFrontend:
     size: int = 224
     fit: Literal["crop", "stretch"] = "stretch"
 
+    @property
+    def domain(self) -> str:
+        return "image"
+
     @classmethod
-    def suited(cls, paths: Sequence[Path], size: int, settings: Mapping[str, Any]) -> Self:
-        return cls(size=size)
+    def suited(cls, paths: Sequence[Path], settings: Mapping[str, Any]) -> Self:
+        return cls()
+
+    def resized(self, size: int) -> ImageFrontend:
+        return replace(self, size=size)
 
     def spec(self) -> dict[str, Any]:
         return {"modality": self.modality, "version": self.version, **asdict(self)}

@@ -198,7 +198,7 @@ def _all_facts() -> dict[str, dict[str, Any]]:
 
 def facts(name: str) -> dict[str, Any]:
     """Figures of a catalogued network, without torch: `parameters` (with the published head), `macs` (multiply-adds of one
-    picture at `input_size`), `blocks`, `width` of the embedding, `bytes` of the published weights, `signature` of their
+    picture at `input_size`), `body_parameters` and `body_macs` up to the embedding, `blocks`, `width` of the embedding, `bytes` of the published weights, `signature` of their
     tensors. Empty for what is not in the table (extractors, timm). Made by `python -m handful.models._facts`.
     """
     return _all_facts().get(name, {})

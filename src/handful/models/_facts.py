@@ -28,12 +28,15 @@ def compute(network: Network) -> dict[str, Any]:
         module = network.create(1000).eval()
         body = network.body(module).eval()
         picture = torch.empty(1, 3, network.input_size, network.input_size)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with FlopCounterMode(display=False) as whole, torch.no_grad():
             module(picture)
-        embedding = body(picture)
+        with FlopCounterMode(display=False) as part, torch.no_grad():
+            embedding = body(picture)
     return {
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
-        "macs": counter.get_total_flops() // 2,
+        "macs": whole.get_total_flops() // 2,
+        "body_parameters": sum(parameter.numel() for parameter in body.parameters()),
+        "body_macs": part.get_total_flops() // 2,
         "blocks": len(network.blocks(module)),
         "width": embedding.shape[1],
         "bytes": network.weights_bytes,

@@ -12,15 +12,18 @@ from pathlib import Path
 
 from handful.config import Recipe
 from handful.errors import UsageError, WeightsError
+from handful.features import Frontend
 from handful.models import Model, Network, Weights, facts, find, models
 
-# The first of these whose weights are at hand or may be fetched. Photos: 004's finding, EfficientNet-B0 with a trained head.
-FIRST = {"image": ("efficientnet_b0",), "audio": ()}
-# The best combination that needs no weights, see docs/methods.md for the measurements.
+# By domain, see `features.Frontend`. The first of these whose weights are at hand or may be fetched. Photos: 004's finding,
+# EfficientNet-B0 with a trained head.
+FIRST: dict[str, tuple[str, ...]] = {"image": ("efficientnet_b0",), "sound": (), "word": ()}
+# What is joined to a photo network that listens.
+JOINED = {"image": "", "sound": "+statistics", "word": "+random_convolutions+word_convolutions"}
+# The best combination that needs no weights; docs/methods.md has the measurements.
 WITHOUT_WEIGHTS = {
-    "image": "statistics+random_convolutions",
-    "audio": "statistics+random_convolutions+word_convolutions",
-}
+    "image": "statistics+random_convolutions", "sound": "statistics", "word": "random_convolutions+word_convolutions",
+}  # fmt: skip
 
 Tell = Callable[[str], None]
 
@@ -33,22 +36,22 @@ class Choice:
     why: str
 
 
-def choose(recipe: Recipe, modality: str, tell: Tell) -> Choice:
+def choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
     """As `_choose`, with the network at the picture size that was asked for."""
-    choice = _choose(recipe, modality, tell)
+    choice = _choose(recipe, frontend, tell)
     if recipe.input_size and isinstance(choice.model, Network):
         return replace(choice, model=replace(choice.model, input_size=recipe.input_size))
     return choice
 
 
-def _choose(recipe: Recipe, modality: str, tell: Tell) -> Choice:
+def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
     """Resolve `auto` for model, weights and strategy.
 
     Raises:
         UsageError: names that do not fit together.
         WeightsError: pretrained weights were required and are not to be had.
     """
-    strategy = recipe.strategy
+    strategy, modality = recipe.strategy, frontend.modality
     if recipe.model != "auto":
         model = find(recipe.model)
         if modality not in model.modalities:
@@ -59,15 +62,15 @@ def _choose(recipe: Recipe, modality: str, tell: Tell) -> Choice:
         return _named(recipe.model_copy(update={"model": network.name}), network, strategy, tell)
     if strategy == "scratch":
         return Choice(find("small_cnn"), None, "scratch", "a small network trained from scratch, as asked")
-    found = None if (recipe.weights or "").lower() == "none" else _at_hand(recipe, modality, tell)
+    found = None if (recipe.weights or "").lower() == "none" else _at_hand(recipe, frontend, tell)
     if found:
         return found
     if recipe.require_pretrained or strategy == "finetune":
         raise WeightsError(
             "no pretrained weights are at hand", "give --weights PATH, or fetch some: handful fetch efficientnet_b0"
         )
-    name = WITHOUT_WEIGHTS[modality]
-    why = f"no pretrained weights at hand, so {name}, the best method here that needs none"
+    name = WITHOUT_WEIGHTS[frontend.domain]
+    why = "no pretrained weights at hand, so the best method that needs none"
     return Choice(find(name), None, "probe" if strategy == "auto" else strategy, why)
 
 
@@ -118,14 +121,14 @@ def _resolve(network: Network, asked: str | None, limit: int | None, tell: Tell)
     return weights, tried
 
 
-def _at_hand(recipe: Recipe, modality: str, tell: Tell) -> Choice | None:
+def _at_hand(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice | None:
     """A pretrained network that is here or may be fetched unasked, best first."""
     from handful.models._convert import cached
     from handful.models._weights import UNASKED_BYTES
 
     can_convert = importlib.util.find_spec("torch") is not None
     strategy = "probe" if recipe.strategy == "auto" else recipe.strategy
-    preferred = [models.get(name) for name in FIRST[modality]]
+    preferred = [models.get(name) for name in FIRST[frontend.domain]]
     for model in preferred:
         assert isinstance(model, Network)
         weights, _ = _resolve(model, None, UNASKED_BYTES if can_convert else 0, tell)
@@ -136,12 +139,15 @@ def _at_hand(recipe: Recipe, modality: str, tell: Tell) -> Choice | None:
                 f"the weights of {model.name} are here, but turning them into a backbone needs torch: pip install 'handful[torch]'"
             )
     others = [
-        m for m in models if isinstance(m, Network) and m.pretrained and modality in m.modalities and m not in preferred
+        m
+        for m in models
+        if isinstance(m, Network) and m.pretrained and frontend.modality in m.modalities and m not in preferred
     ]
     for model in sorted(others, key=lambda m: facts(m.name).get("macs", 0)):
         weights, _ = _resolve(model, None, 0, lambda line: None)
         if weights and (can_convert or cached(model, weights)):
-            return Choice(model, weights, strategy, f"{model.name}: its weights are on this machine")
+            joined = find(model.name + JOINED[frontend.domain]) if strategy == "probe" else model
+            return Choice(joined, weights, strategy, f"{joined.name}: its weights are on this machine")
     return None
 
 

@@ -67,12 +67,11 @@ def fit(
     )  # fmt: skip
     _enough([s for s in dataset.samples if s.split != "test"], dataset)
     test = _test_part(recipe, dataset)
-    clock.add("scan", begin)
     teller.say(_found(dataset))
-    choice = automatic.choose(recipe, dataset.modality, teller.say)
-    begin = time.perf_counter()
-    frontend = _frontend(recipe, dataset, choice.model.input_size)
+    frontend = _frontend(recipe, dataset)
     clock.add("scan", begin)
+    choice = automatic.choose(recipe, frontend, teller.say)
+    frontend = frontend.resized(choice.model.input_size)
     teller.say(f"{choice.strategy} on {choice.model.name}: {choice.why}")
     run = Run.create(run_path, f"{Path(recipe.data).name}-{choice.strategy}", resume)
     with run.lock():
@@ -171,15 +170,13 @@ def _test_part(recipe: Recipe, dataset: Dataset) -> Dataset | None:
     return part if len(part) else None
 
 
-def _frontend(recipe: Recipe, dataset: Dataset, size: int) -> Frontend:
+def _frontend(recipe: Recipe, dataset: Dataset) -> Frontend:
     settings = {
         name: value
         for name in ("sample_rate_hz", "seconds", "features", "n_mels")
         if (value := getattr(recipe, name)) is not None
     }
-    return frontends.get(dataset.modality).suited(
-        [s.path for s in dataset.samples], recipe.input_size or size, settings
-    )
+    return frontends.get(dataset.modality).suited([s.path for s in dataset.samples], settings)
 
 
 def _prepare(recipe: Recipe, dataset: Dataset, strategy: Strategy, frontend: Frontend) -> Prepared:

@@ -209,13 +209,17 @@ class Probe:
 def heads_for(model: Model, modality: str, samples: int) -> tuple[str, ...]:
     """What `--head auto` tries, the default first: logistic regression or LDA on a network's features, ridge on others.
 
-    LDA is for few samples; with many it loses to logistic regression and its matrices cost memory.
+    LDA is for few samples; with many it loses to logistic regression and its matrices cost memory. A kernel is for
+    hand-made statistics, whose classes are not separated by planes, and for sounds, which no photo network was made for.
     """
-    if samples > MANY:
-        return ("logistic",) if model.network is not None else ("ridge",)
-    if model.network is not None:
-        return ("logistic", "lda") if modality == "image" else ("svm", "lda", "logistic")
-    return ("ridge",)
+    if model.network is not None and modality == "image":
+        return ("logistic",) if samples > MANY else ("logistic", "lda")
+    return ("ridge",) if samples > MANY or linear(model) else ("kernel_ridge",)
+
+
+def linear(model: Model) -> bool:
+    """Thousands of convolutions are a kernel already."""
+    return "word_convolutions" in model.name
 
 
 def views_help(model: Model, modality: str) -> bool:

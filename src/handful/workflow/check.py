@@ -23,7 +23,7 @@ def check(
     from handful.training.reading import Facts, Reader
 
     dataset = load_data(data, modality=modality, labels=labels, pattern=pattern)
-    frontend = frontends.get(dataset.modality).suited([s.path for s in dataset.samples], 224, {})
+    frontend = frontends.get(dataset.modality).suited([s.path for s in dataset.samples], {})
     reader = Reader(frontend)
     known = reader.known(dataset.samples)
     findings = list(dataset.findings)
