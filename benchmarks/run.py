@@ -214,8 +214,36 @@ def memory(place: Path, rounds: int) -> list[str]:
     ]
 
 
+# What to train, its options, the held-out data (or None: cross-validated).
+TASKS: tuple[tuple[str, str, list[str], str | None], ...] = (
+    ("cats and dogs, SqueezeNet weights", "catsdogs/train", ["--model", "squeezenet1_0", "--weights", str(WEIGHTS)], "catsdogs/test"),
+    ("five faces, SqueezeNet weights", "faces2/train", ["--model", "squeezenet1_0", "--weights", str(WEIGHTS)], "faces2/test"),
+    ("ESC-10, nothing pretrained", "esc10", ["--pattern", "{fold}-{group}-{}"], None),
+    ("ESC-10, SqueezeNet weights", "esc10", ["--pattern", "{fold}-{group}-{}", "--model", "squeezenet1_0", "--weights", str(WEIGHTS)], None),
+    ("spoken digits, nothing pretrained", "fsdd/recordings", ["--pattern", "{label}_{group}_{}"], None),
+    ("yes and no, nothing pretrained", "yesno", ["--pattern", "{group}_{}"], None),
+)  # fmt: skip
+
+
+def accuracy(place: Path, rounds: int) -> list[str]:
+    """What `handful train` reaches on real data: out-of-fold, and on held-out data where there is some."""
+    rows = []
+    for number, (name, data, options, test) in enumerate(TASKS):
+        more = ["--test", DATA / test] if test else []
+        home = place / "home-accuracy"
+        done = handful("train", DATA / data, *options, *more, "--run", place / str(number), "-q", "--json", home=home)
+        s, held = done.json["score"], done.json.get("test")
+        found = f"{s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f}), {s['method']}"
+        rows.append(
+            f"| accuracy: {name} | {found}"
+            + (f"; test {held['value']:.3f} of {held['n']}" if held else "")
+            + f"; {done.wall:.0f} s | |"
+        )
+    return rows
+
+
 PARTS: dict[str, Callable[[Path, int], list[str]]] = {
-    "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "memory": memory,
+    "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "accuracy": accuracy, "memory": memory,
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from handful.models import Model, Network, Weights, facts, find, models
 FIRST: dict[str, tuple[str, ...]] = {"image": ("efficientnet_b0",), "sound": (), "word": ()}
 # What is joined to a photo network that listens.
 JOINED = {"image": "", "sound": "+statistics", "word": "+random_convolutions+word_convolutions"}
-# The best combination that needs no weights; docs/methods.md has the measurements.
+# The best combination that needs no weights; benchmarks/RESULTS.md has the measurements.
 WITHOUT_WEIGHTS = {
     "image": "statistics+random_convolutions", "sound": "statistics", "word": "random_convolutions+word_convolutions",
 }  # fmt: skip
