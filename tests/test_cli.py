@@ -101,8 +101,9 @@ def test_home_that_cannot_be_written_is_named(photos: Path, tmp_path: Path) -> N
 def test_strict_check(photos: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(photos, tmp_path / "data"))
     (folder / "red" / "empty.png").touch()
-    handful("check", folder)
-    handful("check", folder, "--strict", check=1)
+    done = handful("check", folder)
+    assert "error   red/empty.png is an empty file" in done.stdout
+    assert handful("check", folder, "--strict", check=None).returncode == 1
 
 
 def test_terminal_shows_no_control_characters(tmp_path: Path) -> None:

@@ -163,10 +163,10 @@ def test_second_run_embeds_nothing_and_loads_neither_torch_nor_scikit_learn(
         "import sys, handful\n"
         "sys.modules['torch'] = None\n"
         f"r = handful.train({str(photos)!r}, run={str(tmp_path / 'r')!r}, weights='none', head='logistic').result\n"
-        "assert r['seconds']['embed'] == r['seconds']['decode'] == 0, r['seconds']\n"
-        "assert 'sklearn' not in sys.modules\n"
+        "print(r['seconds']['embed'], r['seconds']['decode'], 'sklearn' in sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0.0", "0.0", "False"]
 
 
 def test_evaluate(any_run: Any) -> None:

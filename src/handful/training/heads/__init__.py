@@ -118,13 +118,6 @@ class Problem:
         """Rows of one sample weigh one together."""
         return np.asarray(1.0 / np.bincount(self.sample, minlength=len(self.labels))[self.sample], dtype=np.float32)
 
-    def pool(self, logits: np.ndarray) -> np.ndarray:
-        """Logits of plain rows [.., rows, classes] averaged over the windows of each sample: [.., samples, classes]."""
-        rows, owner = np.flatnonzero(self.plain), self.sample[self.plain]
-        total = np.zeros((*logits.shape[:-2], len(self.labels), logits.shape[-1]), np.float32)
-        np.add.at(np.moveaxis(total, -2, 0), owner, np.moveaxis(logits[..., rows, :], -2, 0))
-        return total / np.bincount(owner, minlength=len(self.labels))[:, None]
-
     def predict(self, head: Head, samples: np.ndarray) -> np.ndarray:
         """Logits [len(samples), classes] of samples by a head, windows averaged."""
         wanted = np.isin(self.sample, samples) & self.plain

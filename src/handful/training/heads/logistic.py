@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from handful.metrics.calibration import log_loss
 from handful.training.heads import Fitted, Head, Problem, Step, Unit, choose, heads
 
 STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # C of scikit-learn, from strong to weak penalty
@@ -135,7 +136,9 @@ def logistic(problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) 
                 by_strength[i, s, held] = _pooled(x[rows] @ w[at] + b[at], problem.sample[rows], held)
         for i in range(len(masks)):
             known = inner[i] >= 0
-            losses = np.array([_loss(by_strength[i, s, known], problem.labels[known]) for s in range(len(STRENGTHS))])
+            losses = np.array(
+                [log_loss(by_strength[i, s, known], problem.labels[known]) for s in range(len(STRENGTHS))]
+            )
             chosen[i] = choose(losses, STRENGTHS)
             results[i] = by_strength[i, chosen[i]]
     table = (masks[:, problem.sample] * problem.row_weights).astype(np.float32)
@@ -155,8 +158,3 @@ def _pooled(logits: np.ndarray, owner: np.ndarray, samples: np.ndarray) -> np.nd
     total = np.zeros((len(samples), logits.shape[1]), np.float32)
     np.add.at(total, at, logits)
     return np.asarray(total / np.bincount(at, minlength=len(samples))[:, None])
-
-
-def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]))
