@@ -181,7 +181,7 @@ data = load_data(folder)
 model = replace(find("squeezenet1_0"), input_size=64)
 weights, _ = resolve(model, weights_path)
 probe = Probe(Job(Recipe(data=folder), Reader(ImageFrontend(size=64)), model, weights))
-samples, facts, _ = probe.load(data.samples)
+samples, _ = probe.load(data.samples)
 if whole:
     labels = np.array([data.classes.index(s.label) for s in samples])
     groups = np.arange(len(labels))

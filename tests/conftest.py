@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +88,25 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def make_photos(tmp_path: Path) -> Callable[..., Path]:
     return lambda **kwargs: write_photos(tmp_path / "photos", **kwargs)
+
+
+@pytest.fixture(scope="session")
+def photo_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    import handful
+
+    test = write_photos(tmp_path_factory.mktemp("new_photos"), per_class=8, seed=9)
+    return handful.train(
+        photos, run=tmp_path_factory.mktemp("runs") / "photos", test=str(test), weights="none", repeats=2
+    )
+
+
+@pytest.fixture(scope="session")
+def sound_run(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    import handful
+
+    return handful.train(sounds, run=tmp_path_factory.mktemp("runs") / "sounds", weights="none", repeats=2)
+
+
+@pytest.fixture(params=["photo_run", "sound_run"])
+def any_run(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)

@@ -9,6 +9,7 @@ from handful.graph import Graph, session
 from handful.training.heads import Problem, Unit, heads
 from handful.training.heads.lda import solve as solve_lda
 from handful.training.heads.logistic import solve as solve_logistic
+from handful.training.heads.mlp import mlp
 
 
 def make(n: int = 60, width: int = 40, classes: int = 3, seed: int = 0) -> Problem:
@@ -74,6 +75,71 @@ def test_lda_equals_scikit_learn_with_the_same_shrinkage_target() -> None:
     reference = lda(solver="lsqr", shrinkage="auto").fit(p.x, p.labels)
     found = (p.x @ weight + bias).argmax(axis=1)
     assert (found == reference.predict(p.x)).mean() > 0.98
+
+
+class TestMlp:
+    def everyone(self, p: Problem) -> tuple[np.ndarray, np.ndarray]:
+        n = len(p.labels)
+        return np.ones((1, n), bool), np.arange(n)[None] // p.classes % 4
+
+    def test_bends_where_a_plane_cannot_separate(self) -> None:
+        rng = np.random.default_rng(0)
+        corner = rng.integers(0, 2, (120, 2))
+        x = np.hstack([4.0 * corner + rng.normal(size=(120, 2)), 0.1 * rng.normal(size=(120, 2))]).astype(np.float32)
+        p = Problem(x, np.arange(120), np.ones(120, bool), corner[:, 0] ^ corner[:, 1], np.arange(120), 2)
+        assert mlp(p, *self.everyone(p), 0)[0].score(p.labels)[0] > 0.85 * 120
+
+    @pytest.mark.parametrize("width", [40, 200])
+    def test_a_mask_sees_no_features_but_its_own(self, width: int) -> None:
+        p = make(60, width)
+        mask = (np.arange(60) % 5 != 0)[None]
+        moved = np.where(mask[0][:, None], p.x, 50 * p.x + 7).astype(np.float32)
+        inner = np.full((1, 60), -1)
+        a, b = (
+            mlp(Problem(x, p.sample, p.plain, p.labels, p.groups, 3), mask, inner, 0)[0].head.logits(p.x)
+            for x in (p.x, moved)
+        )
+        assert np.array_equal(a, b)
+
+    @pytest.mark.parametrize("elements", [1, 200_000, 10_000_000])
+    def test_masks_in_one_stack_do_not_touch_each_other(self, elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        p = make(60, 50)
+        masks = np.stack([np.arange(60) % 5 != 0, np.arange(60) < 33, np.ones(60, bool)])
+        inner = np.full(masks.shape, -1)
+        monkeypatch.setattr("handful.training.heads.mlp._STACK", elements)
+        together = mlp(p, masks, inner, 0)
+        for i, fitted in enumerate(together):
+            (alone,) = mlp(p, masks[i : i + 1], inner[:1], 0)
+            found, expected = fitted.head.logits(p.x), alone.head.logits(p.x)
+            assert np.abs(found - expected).max() < 0.02 * np.ptp(expected)
+
+    def test_more_rows_than_a_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Masks above and below the size of a batch come back in their order."""
+        p = make(120, 40)
+        monkeypatch.setattr("handful.training.heads.mlp._BATCH", 50)
+        masks = np.stack([np.arange(120) < 45, np.arange(120) < 90, np.arange(120) >= 80])
+        inner = np.where(masks, np.arange(120) // 3 % 2, -1)
+        fits = mlp(p, masks, inner, 0)
+        assert ["of 50 rows" in fitted.setting for fitted in fits] == [False, True, False]
+        for i, fitted in enumerate(fits):
+            (alone,) = mlp(p, masks[i : i + 1], inner[i : i + 1], 0)
+            expected = alone.head.logits(p.x)
+            assert np.abs(fitted.head.logits(p.x) - expected).max() < 0.02 * np.ptp(expected)
+            assert fitted.score(p.labels)[0] > 0.8 * masks[i].sum()
+
+    def test_a_class_without_samples_is_never_named(self) -> None:
+        p = make()
+        mask = (p.labels != 1)[None]
+        (fitted,) = mlp(p, mask, np.full((1, 60), -1), 0)
+        assert (fitted.head.logits(p.x).argmax(axis=1) != 1).all()
+
+    def test_two_windows_of_each_sample_are_no_more_evidence_than_one(self) -> None:
+        p = make()
+        sample = np.repeat(np.arange(60), 2)
+        doubled = Problem(p.x[sample], sample, np.ones(120, bool), p.labels, p.groups, 3)
+        (a,), (b,) = (mlp(q, *self.everyone(p), 0) for q in (p, doubled))
+        expected = a.head.logits(p.x)
+        assert np.abs(b.head.logits(p.x) - expected).max() < 0.02 * np.ptp(expected)
 
 
 @pytest.mark.parametrize("name", heads.names())

@@ -170,6 +170,8 @@ def test_large_weights_are_not_fetched_unasked(serve: Any) -> None:
     asked = serve(good)
     weights, tried = _weights.resolve(network(weights_bytes=51_000_000), None)
     assert weights is None and "51 MB, more than 50 MB" in tried[-1] and asked == []
+    weights, tried = _weights.resolve(network(weights_bytes=0), None, fetch_limit_bytes=0)
+    assert weights is None and tried[-1] == "not fetched unasked (handful fetch squeezenet1_1)" and asked == []
     weights, _ = _weights.resolve(network(weights_bytes=51_000_000), None, fetch_limit_bytes=None)
     assert weights is not None
 

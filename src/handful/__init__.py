@@ -22,7 +22,11 @@ _WHERE = {
     "load": "handful.workflow.train",
     "TrainedRun": "handful.workflow.train",
     "check": "handful.workflow.check",
+    "compare": "handful.workflow.compare",
+    "curve": "handful.workflow.curve",
     "export": "handful.workflow.export",
+    "explain": "handful.workflow.explain",
+    "suggest": "handful.workflow.suggest",
     "create_model": "handful.workflow.catalogue",
     "load_data": "handful.data",
     "Prediction": "handful.inference",
@@ -40,7 +44,11 @@ if TYPE_CHECKING:
     from handful.inference import Predictor as Predictor
     from handful.workflow.catalogue import create_model as create_model
     from handful.workflow.check import check as check
+    from handful.workflow.compare import compare as compare
+    from handful.workflow.curve import curve as curve
+    from handful.workflow.explain import explain as explain
     from handful.workflow.export import export as export
+    from handful.workflow.suggest import suggest as suggest
     from handful.workflow.train import TrainedRun as TrainedRun
     from handful.workflow.train import evaluate as evaluate
     from handful.workflow.train import load as load

@@ -5,20 +5,32 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from handful.errors import HandfulError
 
 
-class _Terminated(BaseException):
-    """SIGTERM: unwinds like Ctrl-C, so that what was begun is cleaned up."""
+class _Stopped(BaseException):
+    """Ctrl-C or SIGTERM: unwinds everything, so that what was begun is cleaned up.
+
+    Not KeyboardInterrupt, which typer turns into an exit without a word.
+    """
 
 
-def _terminate(number: int, frame: Any) -> NoReturn:
-    raise _Terminated
+_signals: list[int] = []  # that came: a library may turn the exception into one of its own
+
+
+def _stop(number: int, frame: Any) -> NoReturn:
+    _signals.append(number)
+    raise _Stopped
 
 
 def main() -> NoReturn:
     """Entry point. Exit codes: 0 good, 1 could not be done, 2 wrong usage, 75 busy, 130 and 143 stopped."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background job
+            signal.signal(number, _stop)
     # Understood wherever it stands, so that it can be added to the end of a command that failed; after -- it is a file.
     options = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
     debug = "--debug" in options
@@ -27,44 +39,90 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names that no encoding can show must not stop a run
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    from handful.errors import HandfulError
-
-    try:
-        from handful.cli import app
-
-        app(prog_name="handful")
-        code = 0
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    except HandfulError as error:
-        if debug:
-            raise
-        from handful.files import shown
-
-        print(f"handful: {shown(error.message)}", file=sys.stderr)
-        if error.hint:
-            print(f"   try: {shown(error.hint)}", file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        print("\nhandful: stopped; what was computed is kept, run the same command again to go on", file=sys.stderr)
-        code = 130
-    except _Terminated:
-        print("handful: stopped; what was computed is kept, run the same command again to go on", file=sys.stderr)
-        code = 143
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:
-        if debug:
-            raise
-        print(f"handful: something went wrong that should not ({type(error).__name__}: {error})", file=sys.stderr)
-        print("   try: the same command with --debug, and report what it prints", file=sys.stderr)
-        code = 1
+    code = _guarded(debug)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _guarded(debug: bool) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        from handful.cli import app
+
+        app(prog_name="handful")
+        return 0
+    except SystemExit as stop:
+        if "unexpected extra argument" in str(getattr(stop.__context__, "message", "")):
+            print("   try: put quotes around names with spaces", file=sys.stderr)
+        return stop.code if isinstance(stop.code, int) else 1
+    except _Stopped:
+        return _stopped()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if _signals:
+            return _stopped()
+        if debug:
+            raise
+        from handful.errors import HandfulError
+
+        if isinstance(error, HandfulError):
+            return _told(error)
+        print(f"handful: something went wrong that should not ({type(error).__name__}: {error})", file=sys.stderr)
+        print("   try: the same command with --debug, and report what it prints", file=sys.stderr)
+        return 1
+
+
+def _told(error: HandfulError) -> int:
+    """The two lines of an error that a user can mend; the second is the corrected command where there is one."""
+    from handful.cli import here
+    from handful.errors import RunError
+    from handful.files import shown
+
+    hint = error.hint
+    if isinstance(error, RunError) and error.instead and error.given in sys.argv[1:]:
+        hint = _command([error.instead if word == error.given else word for word in sys.argv[1:]])
+    print(f"handful: {shown(error.message)}", file=sys.stderr)
+    if hint:
+        print(f"   try: {here(shown(hint))}", file=sys.stderr)
+    return error.exit_code
+
+
+def _stopped() -> int:
+    """Say that it stopped and how to go on; returns the exit code.
+
+    A signal may have torn an import, and numpy cannot be imported twice: only what is there already is asked.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    import shlex
+
+    from handful._console import program
+
+    words = sys.argv[1:]
+    at = words.index("--") if "--" in words else len(words)
+    run = getattr(getattr(sys.modules.get("handful.runs"), "Run", None), "begun", None)
+    if run and "train" in words[:at] and (run / "run.json").is_file():
+        words = ["report", str(run)]  # all that is missing
+    elif run and "train" in words[:at]:
+        given = any(word == "--run" or word.startswith("--run=") for word in words[:at])
+        more = [] if given else ["--run", str(run)]
+        words[at:at] = more + ([] if "--resume" in words[:at] else ["--resume"])
+    shown = getattr(sys.modules.get("handful.files"), "shown", str)
+    kept = "what was embedded is kept" if "train" in sys.argv else "what was computed is kept"
+    print(f"{chr(10) if sys.stderr.isatty() else ''}handful: stopped; {kept}", file=sys.stderr)
+    print(f"   to go on: {shown(f'{program()} {shlex.join(words)}')}", file=sys.stderr)
+    return 128 + _signals[-1]
+
+
+def _command(words: list[str]) -> str:
+    import shlex
+
+    return shlex.join(["handful", *words])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import functools
 import inspect
 import shlex
 import sys
-import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 
 from handful import __version__
+from handful._console import Screen, typed
 from handful.config import Recipe, assignments, load_recipe, preset
 from handful.files import shown, to_json
 
@@ -105,40 +105,9 @@ def _layers(preset_name: str | None, config: Path | None, pairs: list[str] | Non
     return layers
 
 
-class _Screen:
-    """Messages and progress on stderr: a bar on a terminal, otherwise a line a stage."""
-
-    def __init__(self, quiet: bool, bars: bool) -> None:
-        self.quiet = quiet
-        self.bars = bars and not quiet and sys.stderr.isatty()
-        self._last = 0.0
-        self._stage = ""
-
-    def say(self, line: str) -> None:
-        if not self.quiet:
-            print(line, file=sys.stderr, flush=True)
-
-    def progress(self, stage: str, done: int, of: int) -> None:
-        if self.quiet:
-            return
-        if not self.bars:
-            if stage != self._stage or done == of:
-                self._stage = stage
-                if done == of:
-                    self.say(f"{stage}: {of} done")
-            return
-        now = time.monotonic()
-        if done < of and now - self._last < 0.1:
-            return
-        self._last = now
-        width = 28
-        filled = width * done // max(of, 1)
-        print(
-            f"\r{stage} [{'#' * filled}{'.' * (width - filled)}] {done}/{of}",
-            end="\n" if done == of else "",
-            file=sys.stderr,
-            flush=True,
-        )
+def here(text: str) -> str:
+    """`text` with the commands in it as they can be typed where this program was called."""
+    return typed(text, [c.name or c.callback.__name__ for c in app.registered_commands if c.callback])
 
 
 def _print_json(value: Any) -> None:
@@ -174,7 +143,7 @@ def train(
     from handful.workflow.train import Teller
     from handful.workflow.train import train as use_case
 
-    screen = _Screen(quiet, not no_progress)
+    screen = Screen(quiet, not no_progress)
     done = use_case(
         data, run=run, resume=resume, lang=lang, layers=_layers(preset, config, set), teller=Teller(screen.say, screen.progress),
         command=shlex.join(["handful", *sys.argv[1:]]), **settings,
@@ -182,7 +151,7 @@ def train(
     if json:
         _print_json(done.result)
     else:
-        print("\n".join(lines(done.result)))
+        print(here("\n".join(lines(done.result))))
 
 
 @app.command()
@@ -220,8 +189,9 @@ def predict(
     """Predict files or folders with a trained run, an exported file or a bundle."""
     from handful.workflow.predict import predict as use_case
 
-    failed = 0
+    failed = rows = 0
     for row in use_case(model, files):
+        rows += 1
         failed += "error" in row
         if json:
             print(to_json(row), flush=True)
@@ -233,39 +203,112 @@ def predict(
                 flush=True,
             )
     if failed:
-        print(f"handful: {failed} files could not be read", file=sys.stderr)
+        if rows > 1:
+            print(f"handful: {failed} of {rows} could not be predicted", file=sys.stderr)
         raise typer.Exit(1)
 
 
 @app.command()
+@recipe_options
 def check(
+    settings: dict[str, Any],
     data: Annotated[str, typer.Argument(help="folder to look at")],
-    modality: Annotated[str | None, typer.Option(help="image or audio; found from the files")] = None,
-    labels: Annotated[str | None, typer.Option(help="table with file_name and label")] = None,
-    pattern: Annotated[str | None, typer.Option(help="what file names mean")] = None,
+    fix: Annotated[Path | None, typer.Option(help="write a corrected labels table; no file is changed")] = None,
     strict: Annotated[bool, typer.Option(help="exit 1 when there are errors")] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Look for trouble in the data; nothing is changed."""
+    """Look for trouble in the data; nothing is changed.
+
+    handful check photos
+
+    handful check photos --fix labels.csv, then handful train photos --labels labels.csv
+    """
+    from handful.workflow.check import Teller
     from handful.workflow.check import check as use_case
 
-    result = use_case(data, modality=modality, labels=labels, pattern=pattern)
+    screen = Screen(quiet, True)
+    result = use_case(data, fix=fix, teller=Teller(screen.say, screen.progress), **settings)
     if json:
         _print_json(result)
     else:
-        print(
-            f"{result['samples']} samples in {len(result['classes'])} classes: "
-            + ", ".join(f"{shown(c)} {n}" for c, n in result["classes"].items())
-        )
-        for finding in result["findings"]:
-            print(
-                f"{finding['severity']:8}{shown(finding['message'])}"
-                + (f"; {shown(finding['fix'])}" if finding["fix"] else "")
-            )
-        if not result["findings"]:
-            print("nothing to complain about")
+        from handful.reporting.terminal import checked
+
+        print(here("\n".join(checked(result))))
     if strict and any(f["severity"] == "error" for f in result["findings"]):
         raise typer.Exit(1)
+
+
+@app.command()
+@recipe_options
+def compare(
+    settings: dict[str, Any],
+    data: Annotated[str | None, typer.Argument(help="folder as for `handful train`")] = None,
+    models: Annotated[str, typer.Option(help="names with commas; by default what suits the data")] = "",
+    strategies: Annotated[
+        str, typer.Option(help="with commas, e.g. prototype,probe,probe:mlp,finetune:2,scratch")
+    ] = "",
+    vary: Annotated[
+        list[str] | None, typer.Option(help="a setting and values, n_mels=20,40,80; may be repeated")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(help="time for all of it, e.g. 90s, 10m, 2h")] = None,
+    preset: Annotated[str | None, typer.Option(help="a named race, see `handful presets`")] = None,
+    config: Annotated[Path | None, typer.Option(help="recipe file")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="directory of the race; the same race goes on where it stopped")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="language of the leaderboard: en, ru")] = "en",
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="print the leaderboard as CSV")] = False,
+    quiet: Quiet = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="no bars")] = False,
+) -> None:
+    """Race models and strategies on the same folds: a leaderboard with intervals and ties.
+
+    handful compare photos --budget 2m
+
+    handful compare clips --models conv1d_mel --strategies scratch --vary n_mels=20,40,80
+    """
+    from handful.config import seconds, varied
+    from handful.reporting.leaderboard import lines, to_csv
+    from handful.workflow.compare import Teller
+    from handful.workflow.compare import compare as use_case
+
+    screen = Screen(quiet, not no_progress)
+    board = use_case(
+        data, models=_listed(models), strategies=_listed(strategies), vary=varied(vary or []),
+        budget=seconds(budget) if budget else None, run=run, lang=lang, layers=_layers(preset, config, set),
+        teller=Teller(screen.say, screen.progress), **settings,
+    )  # fmt: skip
+    if json:
+        _print_json(board)
+    else:
+        print(to_csv(board) if csv else here("\n".join(lines(board, lang))))
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@app.command()
+def curve(
+    run: Annotated[str, typer.Argument(help="run directory")],
+    lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """How much more data would bring, and of which class."""
+    from handful.reporting.terminal import curve_lines
+    from handful.workflow.curve import Teller
+    from handful.workflow.curve import curve as use_case
+
+    screen = Screen(quiet, True)
+    result = use_case(run, lang=lang, teller=Teller(screen.say, screen.progress))
+    if json:
+        _print_json(result)
+    else:
+        print(here("\n".join(curve_lines(result, lang))))
 
 
 @app.command()
@@ -285,6 +328,48 @@ def report(
         import webbrowser
 
         webbrowser.open(path.as_uri())
+
+
+@app.command()
+def explain(
+    run: Annotated[str, typer.Argument(help="run directory")],
+    files: Annotated[list[str] | None, typer.Argument(help="files or folders; without: samples of the run")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder; the run and its report by default")] = None,
+    limit: Annotated[int, typer.Option(help="how many of the run's own samples")] = 8,
+    lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what mattered to the model: heat maps, and for sounds the part to listen to, each put to the test."""
+    from handful.workflow.explain import explain as use_case
+    from handful.workflow.train import Teller
+
+    screen = Screen(quiet, True)
+    result = use_case(run, files, out, limit, teller=Teller(screen.say, screen.progress), lang=lang)
+    failed = [row for row in result["files"] if "error" in row]
+    if json:
+        _print_json(result)
+    for row in result["files"]:
+        if "error" in row:
+            print(f"{shown(row['file'])}: {shown(row['error'])}", file=sys.stderr, flush=True)
+        elif not json:
+            print(_explained(row, Path(result["folder"])))
+    if failed:
+        print(f"handful: {len(failed)} of {len(result['files'])} could not be read", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _explained(row: dict[str, Any], folder: Path) -> str:
+    """One explained file on a line."""
+    drop = row["deletion"]
+    words = (
+        f"hiding the highlighted fifth changes its probability by {-drop['salient']:+.2f}, "
+        f"as much elsewhere by {-drop['random']:+.2f}"
+    )
+    doubt = "" if drop["passed"] else ": do not rely on this picture"
+    heard = f", {folder / row['filtered']}" if row["filtered"] else ""
+    pictures = shown(f"{folder / row['overlay']}{heard}")
+    return f"{shown(row['file'])}\t{shown(row['predicted'])}\t{row['confidence']:.3f}\t{pictures}\t{words}{doubt}"
 
 
 @app.command()
@@ -320,13 +405,15 @@ def models(
     if json:
         _print_json(rows)
         return
-    print(f"{'name':24}{'family':18}{'parameters':>12}{'MMACs':>8}{'input':>7}{'top-1':>7}  licence")
+    print(f"{'name':24}{'family':18}{'parameters':>12}{'MMACs':>8}{'input':>7}{'top-1':>7}  {'licence':14}needs")
     for row in rows:
         size = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else "-"
         macs = f"{row['macs'] / 1e6:.0f}" if row["macs"] else "-"
         print(
-            f"{row['name']:24}{row['family']:18}{size:>12}{macs:>8}{row['input']:>7}{row['top1'] or '-':>7}  {row['licence']}"
+            f"{row['name']:24}{row['family']:18}{size:>12}{macs:>8}{row['input']:>7}{row['top1'] or '-':>7}  {row['licence']:14}{row['needs']}"
         )
+    if any(row["needs"] for row in rows):
+        print("\nneeds: at its first use; once converted, a network is used without. pip install 'handful[torch]'")
 
 
 @app.command()
@@ -347,7 +434,7 @@ def fetch(name: Annotated[str, typer.Argument(help="a network of the catalogue")
     """Get a network's pretrained weights now."""
     from handful.workflow.catalogue import fetch as use_case
 
-    screen = _Screen(False, True)
+    screen = Screen(False, True)
     print(shown(str(use_case(name, screen.progress, screen.say))))
 
 
@@ -362,11 +449,11 @@ def demo(
     from handful.workflow.demo import demo as use_case
     from handful.workflow.train import Teller
 
-    screen = _Screen(quiet or json, True)
+    screen = Screen(quiet or json, True)
     results = use_case(run, Teller(screen.say, screen.progress))
     if json:
         _print_json(results)
         return
     for result in results:
-        print("\n".join(lines(result)), end="\n\n")
-    print("Now your own folder, with one folder of files for each class:\n  handful train FOLDER")
+        print(here("\n".join(lines(result))), end="\n\n")
+    print(here("Now your own folder, with one folder of files for each class:\n  handful train FOLDER"))

@@ -41,7 +41,7 @@ class Recipe(BaseModel):
     task: Literal["classification"] = Field("classification", description="what is learned")
     model: str = Field("auto", description="a name from `handful models`; a+b concatenates embeddings")
     strategy: Strategy = Field("auto", description="auto, prototype, probe, finetune or scratch")
-    head: str = Field("auto", description="of a probe: auto, logistic, lda, svm, ridge, mlp ...")
+    head: str = Field("auto", description="of a probe: auto, logistic, lda, ridge, kernel_ridge, svm, mlp or prototype")
     weights: Text | None = Field(None, description="safetensors, state dict or ONNX backbone; none: without")
     require_pretrained: bool = Field(False, description="fail rather than use a method that needs no weights")
     labels: Text | None = Field(None, description="table with file_name and label; replaces what folders mean")
@@ -164,6 +164,41 @@ def assignments(pairs: list[str]) -> dict[str, Any]:
             raise UsageError(f"--set {pair} has no =", "write --set key=value")
         settings[key.strip()] = yaml.safe_load(value)
     return settings
+
+
+def varied(pairs: list[str]) -> dict[str, list[Any]]:
+    """`--vary key=v1,v2` pairs: the values to try of each setting."""
+    found = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--vary {pair} has no =", "write --vary n_mels=20,40,80")
+        resolve({key.strip(): None})  # an unknown key is an error
+        found[key.strip().replace("-", "_")] = [_value(part) for part in text.split(",") if part.strip()]
+    return found
+
+
+def _value(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text.strip())
+
+
+def seconds(text: str) -> float:
+    """A time as people write it: 90, 90s, 1.5m, 2h.
+
+    Raises:
+        UsageError: it is none.
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        value = float(number) * units[unit]
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{text!r} is no time", "write 90s, 10m or 2h")
+    return value
 
 
 def to_yaml(recipe: Recipe) -> str:

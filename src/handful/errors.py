@@ -17,6 +17,10 @@ class HandfulError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        """Both lines: all that Python shows of an error that nobody catches."""
+        return f"{self.message}\n   try: {self.hint}" if self.hint else self.message
+
 
 class UsageError(HandfulError):
     """A name, option or value that does not exist."""
@@ -45,7 +49,15 @@ class ExportError(HandfulError):
 
 
 class RunError(HandfulError):
-    """A run directory is missing, incomplete or made by a newer release."""
+    """A run directory is missing, incomplete or made by a newer release.
+
+    `given` and `instead`: a path of the user's, and the one that would have been right.
+    """
+
+    def __init__(self, message: str, hint: str = "", given: str = "", instead: str = "") -> None:
+        super().__init__(message, hint)
+        self.given = given
+        self.instead = instead
 
 
 class BusyError(HandfulError):
@@ -57,6 +69,9 @@ class BusyError(HandfulError):
 class MissingExtra(HandfulError):
     """An optional library is not installed."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs a library that is not installed", f"pip install 'handful[{extra}]'")
+    def __init__(self, what: str, extra: str, without: str = "") -> None:
+        """`without`: how to go on with what is installed."""
+        library = "torch (about 5.6 GB on Linux), which" if extra == "torch" else "a library that"
+        other = f"; without it: {without}" if without else ""
+        super().__init__(f"{what} needs {library} is not installed{other}", f"pip install 'handful[{extra}]'")
         self.extra = extra

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from handful.data import media
 from handful.errors import FileError, HandfulError, RunError
 from handful.features import Frontend, from_spec
 from handful.files import shown
@@ -26,6 +27,7 @@ from handful.metrics.calibration import softmax
 from handful.runs import FORMAT, Run
 
 _BATCH = 16
+_KINDS = {"image": "a picture", "audio": "a sound"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Predictor:
         try:
             if place.is_dir():
                 if not (place / "model.onnx").is_file():
-                    Run.open(place)
+                    Run.open(path)
                 return cls((place / "model.onnx").read_bytes(), threads)
             if zipfile.is_zipfile(place):
                 with zipfile.ZipFile(place) as bundle:
@@ -98,7 +100,12 @@ class Predictor:
                         )
                     return cls(bundle.read(name), threads)
             if place.is_file():
-                return cls(place.read_bytes(), threads)
+                content = place.read_bytes()
+                if kind := media.sniff(content[: media.HEAD_BYTES]):
+                    raise RunError(
+                        f"{shown(place.name)} is {_KINDS[kind]}, not a model", "name the model first, then the files"
+                    )
+                return cls(content, threads)
         except OSError as error:
             raise RunError(f"{shown(str(place))} cannot be read ({error.strerror})", "check its permissions") from error
         raise RunError(
@@ -111,10 +118,27 @@ class Predictor:
 
     def file_logits(self, source: Path | bytes) -> np.ndarray:
         """Calibrated logits [classes] of one file, its windows averaged."""
-        items, _ = self.frontend.read(source)
+        items = self._items(source)
         return np.asarray(
             np.concatenate([self.logits(items[i : i + _BATCH]) for i in range(0, len(items), _BATCH)]).mean(axis=0)
         )
+
+    def _items(self, source: Path | bytes) -> np.ndarray:
+        """One file decoded. Raises FileError, in words that say what the matter is with *this* model."""
+        try:
+            return self.frontend.read(source)[0]
+        except FileError as error:
+            if isinstance(source, Path):
+                if not source.exists():
+                    hint = "check the name; put quotes around names with spaces"
+                    raise FileError("does not exist", hint) from error
+                if source.is_dir():
+                    raise FileError("is a folder without pictures or sounds") from error
+            kind = media.sniff(_head(source))
+            if kind and kind != self.frontend.modality:
+                wanted = {"image": "pictures", "audio": "sounds"}.get(self.frontend.modality, self.frontend.modality)
+                raise FileError(f"is {_KINDS[kind]}, this model is for {wanted}", kind="format") from error
+            raise
 
     def predict(self, source: str | os.PathLike[str] | bytes | list[Any]) -> Any:
         """One `Prediction`, or a list of them for a list.
@@ -136,12 +160,12 @@ class Predictor:
             batch: list[tuple[Path, np.ndarray | FileError]] = []
             while True:
                 while len(waiting) < 4 * _BATCH and (file := next(upcoming, None)) is not None:
-                    waiting.append((file, pool.submit(self.frontend.read, file)))
+                    waiting.append((file, pool.submit(self._items, file)))
                 if not waiting:
                     break
                 path, future = waiting.popleft()
                 try:
-                    batch.append((path, future.result()[0]))
+                    batch.append((path, future.result()))
                 except FileError as error:
                     batch.append((path, error))
                 except Exception as error:  # a decoder's own fault
@@ -175,3 +199,13 @@ class Predictor:
         return Prediction(
             file, self.classes[best], float(p[best]), scores, members, bool(p[best] < self.metadata["unknown_below"])
         )
+
+
+def _head(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[: media.HEAD_BYTES]
+    try:
+        with open(source, "rb") as file:
+            return file.read(media.HEAD_BYTES)
+    except OSError:
+        return b""

@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from handful.errors import BusyError, RunError
 from handful.files import atomic_path, atomic_write, data_dir, read_json_lines, shown, to_json
 
 FORMAT = 1
+_LOCK = ".lock"
+# What a run that was begun may hold before run.json.
+_BEGUN = ("metrics.jsonl", "model.onnx", "model.safetensors", "vectors", "samples.jsonl", "recipe.yaml")
 
 
 @dataclass
@@ -30,7 +33,12 @@ class Teller:
 
 
 class Run:
-    """A run directory. `Run.create` for training, `Run.open` for everybody else."""
+    """A run directory. `Run.create` for training, `Run.open` for everybody else.
+
+    `begun` is the directory that this process last began to fill, so that whoever is stopped can say how to go on.
+    """
+
+    begun: ClassVar[Path | None] = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +47,11 @@ class Run:
 
     @classmethod
     def create(cls, path: Path | None, name: str, resume: bool = False) -> Run:
-        """A new directory at `path`, or below the data folder; an existing one is refused unless `resume`."""
+        """A new directory at `path`, or below the data folder.
+
+        Raises:
+            RunError: as `vacant`, or the directory cannot be made.
+        """
         place = "choose another place with --run"
         if path is None:
             place += ", or set HANDFUL_HOME to a folder that can be written"
@@ -47,18 +59,30 @@ class Run:
             safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)[:40] or "run"
             base = data_dir() / "runs" / f"{stamp}-{safe}"
             path = next(p for i in range(1, 10_000) if not (p := base if i == 1 else Path(f"{base}-{i}")).exists())
-        path = path.expanduser().absolute()
-        if path.exists() and not path.is_dir():
-            raise RunError(f"{shown(str(path))} is a file", "choose another place with --run")
-        if path.is_dir() and any(path.iterdir()) and not resume:
-            raise RunError(
-                f"{shown(str(path))} exists and is not empty", "choose another place with --run, or add --resume"
-            )
+        path = cls.vacant(path, resume)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{shown(str(path))} cannot be made ({error.strerror})", place) from error
         return cls(path)
+
+    @staticmethod
+    def vacant(path: str | os.PathLike[str], resume: bool = False) -> Path:
+        """`path` as a place for a run: looks only, so that it can be asked before anything long begins.
+
+        Raises:
+            RunError: a file, a finished run, or (unless `resume`) a folder with something in it lies there.
+        """
+        place = Path(path).expanduser().absolute()
+        if place.exists() and not place.is_dir():
+            raise RunError(f"{shown(str(place))} is a file", "choose another place with --run")
+        if (place / "run.json").is_file():
+            raise RunError(f"{shown(str(place))} is not empty: it is a finished run", "choose another place with --run")
+        if place.is_dir() and not resume and any(p.name != _LOCK for p in place.iterdir()):
+            raise RunError(
+                f"{shown(str(place))} exists and is not empty", "choose another place with --run, or add --resume"
+            )
+        return place
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Run:
@@ -68,12 +92,8 @@ class Run:
             RunError: no such run, an unfinished one, or one made by a newer release.
         """
         folder = Path(path).expanduser().absolute()
-        if not folder.is_dir():
-            raise RunError(
-                f"there is no run at {shown(str(folder))}", "give the directory that `handful train` printed"
-            )
         if not (folder / "run.json").is_file():
-            raise RunError(f"{shown(str(folder))} is not a finished run", "train again, or go on with --resume")
+            raise _no_run(os.fspath(path), folder)
         run = cls(folder)
         made = run.result.get("format", FORMAT)
         if not isinstance(made, int) or made > FORMAT:
@@ -82,10 +102,13 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; another holder is an error that names it."""
+        """Hold the run for this process; another holder is an error that names it.
+
+        Where nothing was written inside, because of an error or a stop, no directory is left behind.
+        """
         import fcntl
 
-        with open(self.path / ".lock", "a+", encoding="utf-8") as file:
+        with open(self.path / _LOCK, "a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -97,8 +120,14 @@ class Run:
             file.truncate(0)
             file.write(f"pid {os.getpid()} since {time.strftime('%H:%M')}")
             file.flush()
-            yield
-        (self.path / ".lock").unlink(missing_ok=True)
+            Run.begun = self.path
+            try:
+                yield
+            finally:
+                (self.path / _LOCK).unlink(missing_ok=True)
+                if not any(self.path.iterdir()):
+                    self.path.rmdir()
+                    Run.begun = None
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -149,3 +178,22 @@ class Run:
         """Append one line to metrics.jsonl, which progress displays follow."""
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(to_json({"time": round(time.time(), 3), **event}) + "\n")
+
+
+def _no_run(given: str, folder: Path) -> RunError:
+    """Why `folder` cannot be opened, with the run that may have been meant."""
+    name = shown(str(folder))
+    if folder.is_file():
+        return RunError(f"{name} is a file, not a run", "give the directory that `handful train` printed")
+    if not folder.is_dir():
+        return RunError(f"there is no run at {name}", "give the directory that `handful train` printed")
+    if any((folder / file).exists() for file in _BEGUN):
+        return RunError(f"{name} is not a finished run", "train again, or go on with --resume")
+    inside = [path.parent for depth in ("*", "*/*", "*/*/*") for path in folder.glob(f"{depth}/run.json")]
+    if not inside:
+        return RunError(f"there is no run in {name}", "give the directory that `handful train` printed")
+    newest = str(max(inside, key=lambda run: (run / "run.json").stat().st_mtime))
+    if len(inside) == 1:
+        return RunError(f"{name} is no run, but holds one: {shown(newest)}", f"give {shown(newest)}", given, newest)
+    message = f"{name} holds {len(inside)} runs; the newest is {shown(newest)}"
+    return RunError(message, f"give one of them, e.g. {shown(newest)}", given, newest)

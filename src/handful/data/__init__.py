@@ -4,6 +4,6 @@ No torch, no decoding: files are told apart by their first bytes. What cannot be
 """
 
 from handful.data.samples import Dataset, Finding, Sample
-from handful.data.scan import load_data
+from handful.data.scan import load_data, unlabelled
 
-__all__ = ["Dataset", "Finding", "Sample", "load_data"]
+__all__ = ["Dataset", "Finding", "Sample", "load_data", "unlabelled"]

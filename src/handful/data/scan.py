@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ SPLITS = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 _BLOCK = 1 << 20
+_AHEAD = 256  # files hashed ahead
 
 
 def load_data(
@@ -59,10 +61,9 @@ def load_data(
         what = "is a file" if root.exists() else "does not exist"
         raise DataError(f"the folder {shown(str(root))} {what}", "give a folder that holds one folder for each class")
     root = root.absolute()
-    files = list(_walk(root))
-    findings: list[Finding] = [f for f in files if isinstance(f, Finding)]
-    paths = [f for f in files if isinstance(f, Path)]
-    rows = _labelled(root, paths, Path(labels) if labels else None, Pattern(pattern) if pattern else None, findings)
+    findings: list[Finding] = []
+    names = list(_walk(root, findings))
+    rows = _labelled(root, names, Path(labels) if labels else None, Pattern(pattern) if pattern else None, findings)
     found, ignored = _identify(rows, findings)
     chosen = modality or _majority(found)
     samples = _of_modality(found, chosen, findings)
@@ -78,12 +79,13 @@ def load_data(
     if per_class:
         samples = _draw(samples, str(per_class), seed)
     if not samples:
+        hint = "put the files into one folder for each class: photos/cat/1.jpg, photos/dog/2.jpg"
         raise DataError(
             f"no {'pictures or sounds' if modality is None else modality + ' files'} with a class were found in {shown(str(root))}"
             + (f" ({findings[0].message})" if findings else ""),
-            "put the files into one folder for each class: photos/cat/1.jpg, photos/dog/2.jpg",
+            findings[0].fix if pattern and findings and findings[0].fix else hint,
         )
-    findings += _spelling(samples)
+    findings += _spelling(samples) + ([] if labels or pattern or classes else _hollow(root, samples, chosen))
     if pattern is None and labels is None:
         guess = suggest([Path(sample.file).stem for sample in samples], [sample.label for sample in samples])
         if guess:
@@ -99,72 +101,99 @@ def load_data(
     return Dataset(root, chosen, tuple(samples), tuple(findings), ignored)
 
 
-def _walk(root: Path) -> Iterator[Path | Finding]:
-    """Regular files below `root` in sorted order; each real folder once."""
+def unlabelled(folder: Path, modality: str) -> list[Sample]:
+    """All files of one kind below a folder, without labels.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    root = folder.expanduser().absolute()
+    if not root.is_dir():
+        raise DataError(
+            f"the folder {shown(str(root))} does not exist", "give a folder of files that have no label yet"
+        )
+    rows = [Sample(str(root), name, "?", "") for name in _walk(root, [])]
+    found, _ = _identify(rows, [])
+    return [sample for sample, kind in found if kind == modality]
+
+
+def _walk(root: Path, findings: list[Finding]) -> Iterator[str]:
+    """Names of the regular files below `root`, relative to it, in sorted order; each real folder once."""
     real_root = Path(os.path.realpath(root))
     seen = {str(real_root)}
 
-    def visit(folder: Path) -> Iterator[Path | Finding]:
+    def visit(folder: str) -> Iterator[str]:
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            entries = sorted(os.listdir(root / folder))
         except OSError as error:
-            yield Finding(
-                "corrupt",
-                "warning",
-                f"the folder {shown(folder.name)} cannot be opened ({error.strerror})",
-                (shown(str(folder)),),
-            )
+            message = f"the folder {shown(folder or root.name)} cannot be opened ({error.strerror})"
+            findings.append(Finding("corrupt", "warning", message, (shown(folder),), "check its permissions"))
             return
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+            if entry.startswith(".") or entry in ("__MACOSX", "Thumbs.db", "desktop.ini"):
                 continue
-            path = Path(entry.path)
-            if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real_root):
-                yield Finding(
-                    "format",
-                    "note",
-                    f"the link {shown(entry.name)} leaves the folder and was skipped",
-                    (shown(entry.path),),
-                )
+            name = os.path.join(folder, entry)
+            path = os.path.join(root, name)
+            if os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(real_root):
+                message = f"the link {shown(entry)} leaves the folder and was skipped"
+                findings.append(Finding("format", "note", message, (shown(path),)))
                 continue
             try:
-                mode = entry.stat().st_mode
+                mode = os.stat(path).st_mode
             except OSError:
                 continue
             if stat.S_ISDIR(mode):
                 real = os.path.realpath(path)
                 if real not in seen:
                     seen.add(real)
-                    yield from visit(path)
+                    yield from visit(name)
             elif stat.S_ISREG(mode):
-                yield path
+                yield name
 
-    yield from visit(root)
+    yield from visit("")
 
 
 def _labelled(
-    root: Path, paths: list[Path], labels: Path | None, pattern: Pattern | None, findings: list[Finding]
+    root: Path, names: list[str], labels: Path | None, pattern: Pattern | None, findings: list[Finding]
 ) -> list[Sample]:
     """Samples without content hash yet, labelled by table, pattern or folder."""
-    relative = {path: str(path.relative_to(root)) for path in paths}
     if labels is not None:
         rows = _from_table(root, labels, findings)
     else:
-        tops = {Path(name).parts[0].lower() for name in relative.values() if len(Path(name).parts) > 1}
+        tops = {name.split(os.sep, 1)[0].lower() for name in names if os.sep in name}
         has_splits = bool(tops) and tops <= set(SPLITS) and bool(tops & {"train", "training"})
-        rows = []
-        for name in relative.values():
-            parts = Path(name).parts
+        rows, base = [], str(root)
+        for name in names:
+            parts = name.split(os.sep)
             split = SPLITS[parts[0].lower()] if has_splits and len(parts) > 1 else ""
             inner = parts[1:] if split else parts
-            rows.append(Sample(str(root), name, inner[0] if len(inner) > 1 else "", "", split=split))
+            # One string for all files of a class, however many there are.
+            label = sys.intern(unicodedata.normalize("NFC", inner[0])) if len(inner) > 1 else ""
+            rows.append(Sample(base, name, label, "", split=split))
     if pattern is not None:
         rows, misses = _apply(pattern, rows)
         misses = [file for file in misses if Path(file).suffix.lower() in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES]
         if misses:
-            message = f"{len(misses)} file names do not match the pattern {pattern.text!r} and were left out"
-            findings.append(Finding("format", "warning", message, tuple(misses), "rename them or change the pattern"))
-    return [replace(row, label=unicodedata.normalize("NFC", row.label)) for row in rows]
+            message = (
+                f"{len(misses)} file names do not match the pattern and were left out: "
+                f'"{shown(Path(misses[0]).stem)}" does not look like "{shown(pattern.text)}"'
+            )
+            findings.append(Finding("format", "warning", message, tuple(misses), _better(misses)))
+    return [_normal(row) for row in rows]
+
+
+def _better(misses: list[str]) -> str:
+    """What to do about a pattern that does not match: another one, where the names suggest it."""
+    labels = [parts[-2] if len(parts := Path(file).parts) > 1 else "" for file in misses]
+    guess = suggest([Path(file).stem for file in misses], labels)
+    if guess is None:
+        return "{} matches anything; folders may give the class"
+    return f'perhaps --pattern "{guess}"' + ("" if "{label}" in guess else " (folders give the class)")
+
+
+def _normal(row: Sample) -> Sample:
+    label = unicodedata.normalize("NFC", row.label)
+    return row if label == row.label else replace(row, label=label)
 
 
 def _apply(pattern: Pattern, rows: list[Sample]) -> tuple[list[Sample], list[str]]:
@@ -222,7 +251,12 @@ def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[S
     """Hash every file and tell its kind by content: ((sample, modality) ..., number of files that are no media)."""
     found, ignored, unlabelled = [], 0, []
     with ThreadPoolExecutor(4) as pool:
-        for row, (sha256, head, problem) in zip(rows, pool.map(lambda row: _hash(row.path), rows), strict=True):
+        # A slice at a time: a waiting job weighs more than a sample.
+        slices = (_taken(rows, i, i + _AHEAD) for i in range(0, len(rows), _AHEAD))
+        hashed = (
+            pair for part in slices for pair in zip(part, pool.map(lambda row: _hash(row.path), part), strict=True)
+        )
+        for row, (sha256, head, problem) in hashed:
             suffix = Path(row.file).suffix.lower()
             kind = media.sniff(head)
             if kind is None and suffix not in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES:
@@ -276,6 +310,13 @@ def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[S
             )
         )
     return found, ignored
+
+
+def _taken(rows: list[Sample], start: int, end: int) -> list[Sample]:
+    """A slice of `rows`, whose places are emptied: twenty thousand are not held twice."""
+    part = rows[start:end]
+    rows[start:end] = [None] * len(part)  # type: ignore[list-item]
+    return part
 
 
 def _hash(path: Path) -> tuple[str, bytes, str]:
@@ -350,3 +391,19 @@ def _spelling(samples: Sequence[Sample]) -> list[Finding]:
         Finding("label-spelling", "warning", f"these classes differ only in spelling: {', '.join(map(repr, sorted(names)))}", (), "merge the folders if they mean the same")
         for names in twins.values() if len(names) > 1
     ]  # fmt: skip
+
+
+def _hollow(root: Path, samples: Sequence[Sample], chosen: str) -> list[Finding]:
+    """Folders that stand where class folders stand and hold no sample."""
+    known = {sample.label for sample in samples}
+    tops = {sample.file.split(os.sep, 1)[0] for sample in samples if sample.split}
+    parts = {top for top in tops if top.lower() in SPLITS} or {""}
+    found = []
+    for part in sorted(parts):
+        for folder in sorted(entry.name for entry in os.scandir(root / part) if entry.is_dir()):
+            label = unicodedata.normalize("NFC", folder)
+            if not folder.startswith((".", "__MACOSX")) and folder not in parts and label not in known:
+                what = "pictures" if chosen == "image" else "sounds"
+                message = f"the folder {shown(folder)!r} holds no {what}"
+                found.append(Finding("empty", "warning", message, (os.path.join(part, folder),), "fill or remove it"))
+    return found

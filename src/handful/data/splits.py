@@ -23,9 +23,22 @@ class Plan:
     def tested(self) -> np.ndarray:
         return np.asarray(self.folds[0] >= 0)
 
+    @property
+    def crossed(self) -> bool:
+        """Whether samples are tested in turn; a validation part is a single fold."""
+        return len(np.unique(self.folds[0][self.tested])) > 1
+
     def masks(self) -> list[tuple[int, int, np.ndarray]]:
         """(repeat, fold, bool [samples] that train) of every fold."""
         return [(r, int(f), row != f) for r, row in enumerate(self.folds) for f in np.unique(row[row >= 0])]
+
+    def gather(self, logits: np.ndarray) -> np.ndarray:
+        """Out-of-fold logits [repeats, samples, classes] from one row a mask, [masks, samples, classes]."""
+        found = np.full((len(self.folds), *logits.shape[1:]), np.nan, np.float32)
+        for (repeat, fold, _), row in zip(self.masks(), logits, strict=True):
+            held = self.folds[repeat] == fold
+            found[repeat, held] = row[held]
+        return found
 
 
 def join(count: int, *keys: Sequence[str]) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from handful.errors import FileError, UsageError
 from handful.features import _sound_augment as change
-from handful.features import _spectra, close_hashes, frontends
+from handful.features import _sound_edges, _spectra, close_hashes, frontends
 from handful.features._sound_file import MAX_RATE_HZ, MAX_VALUE, MIN_RATE_HZ, SoundStream, open_sound
 from handful.graph import Graph
 
@@ -220,11 +220,16 @@ class AudioFrontend:
         starts = self.window_starts(total)
         if total <= limit:
             wave = np.concatenate([*kept, np.zeros(max(0, self.samples - total), np.float32)])
+            ends = wave[:total], wave[:total]
             wave = np.pad(wave, (0, max(0, self.samples - len(wave))))
             items = np.stack([wave[start : start + self.samples] for start in starts])
         else:
             items = self._windows_of_long(source, starts)
-        return items, meter.facts() | {"windows": len(items), "hash": self.fingerprint(items)}
+            ends = items[0], items[-1]
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        edges = _sound_edges.levels(*ends, total, self.sample_rate_hz)
+        seen = {"windows": len(items), "hash": self.fingerprint(items), "bytes": size, "edges": edges}
+        return items, meter.facts() | seen
 
     def window_starts(self, total: int) -> list[int]:
         """First samples of the windows of a recording of `total` samples: the one rule, see the class."""

@@ -1,1 +1,1 @@
-"""Pure functions on arrays: scores, intervals, calibration. Knows nothing about files, models or runs."""
+"""Pure functions on arrays: scores, intervals, paired tests, calibration, learning curves. Knows nothing about files, models or runs."""

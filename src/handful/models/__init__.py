@@ -74,6 +74,11 @@ class Model:
         return [self.embed(g, x, frontend, weights)]
 
     @property
+    def rich(self) -> bool:
+        """Whether its features are so many that planes separate the classes and a kernel adds nothing."""
+        return False
+
+    @property
     def network(self) -> Network | None:
         """The network in it that takes weights, if any."""
         return None
@@ -83,11 +88,16 @@ class Model:
 class Extractor(Model):
     """An embedding that needs no weights: one function per modality, written as graph operators.
 
-    `version` goes up whenever a function's numbers change, so that cached embeddings are not mixed.
+    `version` goes up whenever a function's numbers change, so that cached embeddings are not mixed. `many`: see `rich`.
     """
 
     version: int = 1
     functions: Mapping[str, Embed] = field(default_factory=dict)
+    many: bool = False
+
+    @property
+    def rich(self) -> bool:
+        return self.many
 
     def key(self, weights: Weights | None) -> str:
         return f"{self.name}@{self.version}"
@@ -150,6 +160,10 @@ class Concatenation(Model):
     """`a+b`: the embeddings of several models side by side."""
 
     parts: tuple[Model, ...]
+
+    @property
+    def rich(self) -> bool:
+        return any(part.rich for part in self.parts)
 
     @property
     def network(self) -> Network | None:

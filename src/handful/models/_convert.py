@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import logging
 import warnings
@@ -49,6 +50,11 @@ def backbone(model: Network, weights: Weights | None) -> tuple[ModelProto, int]:
         atomic_write(path, content)
     proto = onnx.load(path)
     return proto, proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+
+
+def torch_is_here() -> bool:
+    """Whether torch is installed; it is not imported."""
+    return importlib.util.find_spec("torch") is not None
 
 
 def cached(model: Network, weights: Weights | None) -> bool:

@@ -39,7 +39,7 @@ def resolve(
     """The weights of `model`, or None, with one line for each place that was tried.
 
     `asked`: a path (wrong: WeightsError), "none", or None for the published weights. Those come from the caches of torch,
-    Hugging Face and handful, else from the network when they are smaller than `fetch_limit_bytes` (None: any size).
+    Hugging Face and handful, else from the network when they are no larger than `fetch_limit_bytes` (None: any size, 0: none).
     """
     if asked is not None and asked.lower() == "none":
         return None, ["no weights, as asked"]
@@ -124,6 +124,8 @@ def _from_network(
     host = urlsplit(url).netloc
     if offline():
         return None, [*tried, "not fetched: offline by HANDFUL_OFFLINE or HF_HUB_OFFLINE"]
+    if limit == 0:
+        return None, [*tried, f"not fetched unasked (handful fetch {model.name})"]
     if limit is not None and model.weights_bytes > limit:
         size = f"{model.weights_bytes / 1e6:.0f} MB"
         return None, [

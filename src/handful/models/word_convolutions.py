@@ -58,5 +58,6 @@ models.add(
         modalities=("audio",),
         summary="for single words: trimmed, stretched to one length, random kernels; no weights",
         functions={"audio": sound},
+        many=True,
     ),
 )

@@ -6,6 +6,7 @@ Only files inside the run directory are read, whatever paths its lines name. Kno
 from __future__ import annotations
 
 import base64
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from handful.runs import Run
 
+EXPLANATIONS = "explanations.json"
 MEDIA_TYPES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -63,7 +65,9 @@ class Evidence:
     samples: dict[str, dict[str, Any]]  # by file
     predictions: list[Prediction]  # out of fold, or on the validation part
     test: list[Prediction]
+    confidences: list[tuple[str, float, bool]]  # file, probability of the predicted class, right: each repeat by itself
     epochs: list[dict[str, Any]]
+    explanations: list[dict[str, Any]]
 
 
 def read(folder: Path) -> Evidence:
@@ -72,15 +76,26 @@ def read(folder: Path) -> Evidence:
     result = run.result
     classes = [str(name) for name in result.get("classes") or []]
     samples = _by_file(run.rows("samples.jsonl"))
-    test = run.rows("test.jsonl")
+    test, rows = run.rows("test.jsonl"), run.rows("out_of_fold.jsonl")
     return Evidence(
         folder=run.path,
         result=result,
         samples=samples,
-        predictions=averaged(run.rows("out_of_fold.jsonl"), classes, samples),
+        predictions=averaged(rows, classes, samples),
         test=averaged(test, classes, _by_file(test)),
+        confidences=[(p.file, p.confidence, p.right) for row in rows for p in averaged([row], classes)],
         epochs=[row for row in run.rows("metrics.jsonl") if isinstance(row, dict) and row.get("event") == "epoch"],
+        explanations=_explanations(run),
     )
+
+
+def _explanations(run: Run) -> list[dict[str, Any]]:
+    """What the optional explanations.json holds; one that is damaged is as good as none."""
+    try:
+        rows = json.loads(run.file(EXPLANATIONS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _by_file(rows: list[Any]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from handful.files import shown
-from handful.reporting import REPORT, words
+from handful.reporting import REPORT, advice, words
 from handful.reporting.words import Name, Number, Words
 
 FEW_CLASSES = 12
@@ -38,7 +38,7 @@ def lines(result: dict[str, Any], lang: str = "en") -> list[str]:
         printed.append(texts.text("terminal.why", why=str(result["why"])))
     seconds = Number((result.get("seconds") or {}).get("total"), "seconds")
     printed.append(texts.text("terminal.time", seconds=seconds, memory=Number(result.get("peak_rss_bytes"), "bytes")))
-    printed += ["", texts.text("terminal.advice")] + [f"  - {line}" for line in words.advice(result, lang)]
+    printed += ["", texts.text("terminal.advice")] + [f"  - {line}" for line in advice.advice(result, lang)]
     if result.get("run"):
         run = str(result["run"])
         printed += [
@@ -83,3 +83,42 @@ def table(per_class: dict[str, Any], lang: str = "en") -> list[str]:
         rows.append([shown(str(name)), *(texts.number(figure) for figure in figures)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+
+
+def checked(result: dict[str, Any]) -> list[str]:
+    """What `handful check` found: a line a finding, then what was skipped and why."""
+    counts = ", ".join(f"{shown(name)} {n}" for name, n in result["classes"].items())
+    printed = [f"{result['samples']} samples in {len(result['classes'])} classes: {counts}"]
+    for finding in result["findings"]:
+        printed.append(f"{finding['severity']:8}{shown(finding['message'])}")
+        if finding["fix"]:
+            printed.append(f"{'':8}-> {shown(finding['fix'])}")
+    if not result["findings"]:
+        printed.append("nothing to complain about")
+    for part in result.get("skipped") or []:
+        printed += [f"not looked for: {part['what']} ({shown(part['why'])})", f"{'':8}-> {shown(part['command'])}"]
+    if result.get("fixed"):
+        printed.append(f"a corrected table is in {shown(str(result['fixed']))}: use it with --labels")
+    return printed
+
+
+def curve_lines(result: dict[str, Any], lang: str = "en") -> list[str]:
+    """What `handful curve` found: the points, the forecast, and a line a class."""
+    texts, found = words.load(lang), result["curve"]
+    if found.get("why"):
+        return [shown(str(found["why"]))]
+
+    def row(point: dict[str, Any], key: str) -> str:
+        value, low, high = (texts.number(Number(point[name], "percent")) for name in ("value", "low", "high"))
+        return f"{point['per_class']:8.0f}  {value:>6}  ({low} – {high})  {texts.text(key)}"
+
+    measured = max(point["per_class"] for point in found["points"])
+    beyond = [point for point in found["band"] if point["per_class"] > measured]
+    printed = [texts.text("curve.per_class")]
+    printed += [row(point, "curve.key_points") for point in found["points"]]
+    printed += [row(point, "curve.key_beyond") for point in beyond[:: max(1, len(beyond) // 3)]]
+    printed += ["", texts.text("curve.classes")]
+    for name, said in found["classes"].items():
+        key = "curve.done" if said["done"] else "curve.more" if said["more"] else "curve.unclear"
+        printed.append(f"  {shown(name)}: {texts.text(key, n=said['more'] or 0)}")
+    return printed

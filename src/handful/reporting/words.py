@@ -14,24 +14,24 @@ from typing import Any
 
 from handful.errors import UsageError
 from handful.files import shown
-from handful.metrics.intervals import wilson
 
 LOCALES = Path(__file__).parent.parent / "locales"
 NO_BREAK = "\u00a0"
-WIDE_INTERVAL = 0.2
-POOR_CALIBRATION = 0.1
 
 
 @dataclass(frozen=True)
 class Number:
     """A number and how it is to be read. `path` is where run.json holds it, empty for what is derived.
 
-    `kind`: percent (of a fraction), count, seconds, bytes, ratio (two decimals), compact (736 k).
+    `kind`: percent (of a fraction), points (the size of a difference of fractions), change and drop (the same with its sign;
+    a drop has none when it is one), bound (a change without its unit), count, seconds, milliseconds, bytes, round (to a whole), ratio, probability (two decimals), p_value, compact
+    (736 k). `opens` names the view of samples behind a derived number.
     """
 
     value: float | int | None
     kind: str
     path: tuple[str | int, ...] = ()
+    opens: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,28 @@ class Words:
         match number.kind:
             case "percent":
                 return self._percent(float(value))
+            case "points":
+                return self._points(float(value))
+            case "change" | "drop" | "bound":
+                sign = "" if abs(value) < 0.0005 else "−" if value < 0 else "" if number.kind == "drop" else "+"
+                return sign + (self._digits(value) if number.kind == "bound" else self._points(float(value)))
+            case "p_value":
+                return self._decimal(f"{value:.3f}" if value >= 0.001 else "< 0.001")
+            case "probability":
+                small, large = 0 < value < 0.005, 0.995 <= value < 1
+                return self._decimal("< 0.01" if small else "> 0.99" if large else f"{value:.2f}")
+            case "milliseconds":
+                return self.text(
+                    "unit.milliseconds", value=self._decimal(f"{value:.3g}" if value < 1000 else f"{value:.0f}")
+                )
             case "seconds":
                 return self._seconds(float(value))
             case "bytes":
                 return self._scaled(float(value), (("byte.g", 1e9), ("byte.m", 1e6), ("byte.k", 1e3)), "byte.1")
             case "compact":
                 return self._scaled(float(value), (("compact.g", 1e9), ("compact.m", 1e6), ("compact.k", 1e3)), "")
+            case "round":
+                value = round(value)
             case "ratio":
                 return self._decimal(f"{value:.2f}")
         return (
@@ -114,6 +130,17 @@ class Words:
         if 0 < value < 1 and round(100 * value) in (0, 100):
             return self._decimal(f"{min(max(100 * value, 0.1), 99.9):.1f}") + " %"
         return f"{100 * value:.0f} %"
+
+    def _points(self, value: float) -> str:
+        """The size of a difference; who says it, says its direction."""
+        digits = self._digits(value)
+        # A broken number takes the genitive singular in Russian, which is the form after 2 to 4.
+        return self.text("unit.points", n=int(digits) if digits.isdigit() else 2, digits=digits)
+
+    def _digits(self, value: float) -> str:
+        points = abs(100 * value)
+        whole = points >= 9.95 or abs(points - round(points)) < 0.05
+        return self._decimal(f"{points:.0f}" if whole else f"{points:.1f}")
 
     def _seconds(self, value: float) -> str:
         if value >= 60:
@@ -176,7 +203,25 @@ def right_of(score: dict[str, Any]) -> int | None:
 def measured(score: dict[str, Any], path: str) -> dict[str, Any]:
     """The values of a score (run.json's `score` or `test`) for a sentence."""
     numbers = {key: Number(score.get(key), "percent", (path, key)) for key in ("value", "low", "high")}
-    return {**numbers, "n": Number(score.get("n"), "count", (path, "n")), "right": Number(right_of(score), "count")}
+    return {
+        **numbers,
+        "n": Number(score.get("n"), "count", (path, "n")),
+        "right": Number(right_of(score), "count", opens="right" if path == "score" else ""),
+    }
+
+
+def numbers(row: dict[str, Any], path: tuple[str | int, ...], **kinds: str) -> dict[str, Number]:
+    """The figures of `row`, which run.json holds at `path`, by name; `kinds` says how each is to be read."""
+    return {key: Number(row.get(key), kind, (*path, key)) for key, kind in kinds.items()}
+
+
+def rate(found: Any, *path: str | int) -> dict[str, Number] | None:
+    """{"value", "low", "high", "n"} of run.json at `path` as numbers; None where nothing was measured."""
+    for key in path:
+        found = found[key] if isinstance(found, list) and isinstance(key, int) else (found or {}).get(key)
+    if not isinstance(found, dict) or found.get("value") is None:
+        return None
+    return numbers(found, path, value="percent", low="percent", high="percent", n="count")
 
 
 def verdict(result: dict[str, Any]) -> list[Sentence]:
@@ -191,8 +236,10 @@ def verdict(result: dict[str, Any]) -> list[Sentence]:
     by_chance, most = chance(result)
     low = score.get("low")
     better = low is None or low > by_chance
-    key = ("headline.majority" if most else "headline.chance") + ("" if better else "_not_beaten")
-    return [first, Sentence(key, {"chance": Number(by_chance, "percent"), "name": Name(most)})]
+    plain, doubted = "headline.chance", "headline.chance_not_beaten"
+    if most:
+        plain, doubted = "headline.majority", "headline.majority_not_beaten"
+    return [first, Sentence(plain if better else doubted, {"chance": Number(by_chance, "percent"), "name": Name(most)})]
 
 
 def headline(result: dict[str, Any], lang: str = "en") -> str:
@@ -201,79 +248,8 @@ def headline(result: dict[str, Any], lang: str = "en") -> str:
     return " ".join(words.say(sentence) for sentence in verdict(result))
 
 
-def advice(result: dict[str, Any], lang: str = "en") -> list[str]:
-    """What to do next, most urgent first; never empty."""
-    words = load(lang)
-    return [words.say(sentence) for sentence in advise(result)]
-
-
-def advise(result: dict[str, Any]) -> list[Sentence]:
-    """`advice` as sentences. What concerns the data comes before what concerns the model."""
-    found = [*_about_data(result), *_about_score(result), *_about_classes(result), *_about_confidence(result)]
-    return found or [Sentence("advice.good")]
-
-
-def _about_data(result: dict[str, Any]) -> list[Sentence]:
-    findings = result.get("findings") or []
-    urgent = [finding for finding in findings if finding.get("severity") == "error"]
-    doubtful = [finding for finding in findings if finding.get("severity") == "warning"]
-    found = []
-    if urgent:
-        found.append(Sentence("advice.errors", {"n": len(urgent)}))
-    if doubtful:
-        found.append(Sentence("advice.warnings", {"n": len(doubtful)}))
-    untested = result.get("untested") or []
-    if untested:
-        found.append(Sentence("advice.untested", {"n": len(untested), "names": Name(", ".join(untested[:5]))}))
-    return found
-
-
-def _about_score(result: dict[str, Any]) -> list[Sentence]:
-    score, test = result.get("score") or {}, result.get("test") or {}
-    if score.get("value") is None:
-        return [Sentence("advice.unmeasured")]
-    low, high, found = score.get("low"), score.get("high"), []
-    if low is not None and low <= chance(result)[0]:
-        found.append(Sentence("advice.no_better"))
-    if test.get("high") is not None and low is not None and test["high"] < low:
-        found.append(Sentence("advice.test_lower", {"value": Number(test["value"], "percent", ("test", "value"))}))
-    if low is not None and high is not None and high - low > WIDE_INTERVAL:
-        found.append(Sentence("advice.wide", {"width": Number(high - low, "percent")}))
-    return found
-
-
-def _about_classes(result: dict[str, Any]) -> list[Sentence]:
-    classes = {
-        name: row
-        for name, row in (result.get("per_class") or {}).items()
-        if (row or {}).get("recall") is not None and row.get("n")
-    }
-    if len(classes) < 2:
-        return []
-    worst = min(classes, key=lambda name: classes[name]["recall"])
-    recall, n = classes[worst]["recall"], classes[worst]["n"]
-    overall = (result.get("score") or {}).get("value")
-    # Only a class whose whole interval lies below the average is called weak; the rest may be luck.
-    if overall is None or wilson(round(recall * n), n)[1] >= overall:
-        return []
-    values = {"name": Name(worst), "recall": Number(recall, "percent")}
-    confusion = result.get("confusion") or {}
-    labels = confusion.get("labels") or []
-    if worst in labels:
-        row = list(confusion["counts"][labels.index(worst)])
-        row[labels.index(worst)] = 0
-        if max(row) > 0:
-            taken = {
-                "other": Name(labels[row.index(max(row))]),
-                "times": Number(max(row), "count"),
-                "n": Number(n, "count"),
-            }
-            return [Sentence("advice.weak_class_confused", {**values, **taken})]
-    return [Sentence("advice.weak_class", values)]
-
-
-def _about_confidence(result: dict[str, Any]) -> list[Sentence]:
-    ece = (result.get("calibration") or {}).get("ece")
-    if ece is None or ece <= POOR_CALIBRATION:
-        return []
-    return [Sentence("advice.confidence", {"ece": Number(ece, "percent", ("calibration", "ece"))})]
+def shortcut_name(row: dict[str, Any]) -> Sentence | Name:
+    """What a shortcut is called: known names are translated."""
+    name = str(row.get("name", ""))
+    key = f"shortcut.{name.replace(' ', '_')}"
+    return Sentence(key) if key in load("en") else Name(name)

@@ -5,13 +5,12 @@ The choice looks only at what is at hand (weights, caches, libraries) and at the
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handful.config import Recipe
-from handful.errors import UsageError, WeightsError
+from handful.errors import MissingExtra, UsageError, WeightsError
 from handful.features import Frontend
 from handful.models import Model, Network, Weights, facts, find, models
 
@@ -25,6 +24,15 @@ WITHOUT_WEIGHTS = {
     "image": "statistics+random_convolutions", "sound": "statistics", "word": "random_convolutions+word_convolutions",
 }  # fmt: skip
 
+# Settings that say something only with some strategies, and with one kind of data; what is not here concerns all.
+GRADIENT = ("finetune", "scratch")
+CONCERNS: dict[str, tuple[str, ...]] = {
+    "head": ("probe",), "views": ("probe", "prototype"), "trainable_blocks": ("finetune",), "device": GRADIENT,
+    "epochs": GRADIENT, "batch_size": GRADIENT, "learning_rate": GRADIENT, "optimizer": GRADIENT, "scheduler": GRADIENT,
+    "label_smoothing": GRADIENT, "patience": GRADIENT,
+}  # fmt: skip
+OF_SOUNDS = ("features", "n_mels", "sample_rate_hz", "seconds")
+
 Tell = Callable[[str], None]
 
 
@@ -36,9 +44,51 @@ class Choice:
     why: str
 
 
+def check(recipe: Recipe) -> None:
+    """Refuse what can be refused without having seen the data: unknown names, what needs torch where it is not.
+
+    Raises:
+        UsageError: there is no such model or head, or the model cannot be trained so.
+        MissingExtra: the strategy trains by gradient, and torch is not installed.
+    """
+    from handful.models._convert import torch_is_here
+    from handful.training.heads import heads
+
+    if recipe.head != "auto":
+        heads.get(recipe.head)
+    model = find(recipe.model) if recipe.model != "auto" else None
+    if model and model.network is None and recipe.strategy in GRADIENT:
+        raise UsageError(
+            f"{model.name} is no network, so it cannot be trained by gradient",
+            "use --strategy probe, or a network from `handful models`",
+        )
+    if recipe.strategy in GRADIENT and not torch_is_here():
+        raise MissingExtra(f"--strategy {recipe.strategy}", "torch", "--strategy probe")
+
+
+def idle(recipe: Recipe, strategy: str, modality: str) -> list[str]:
+    """Sentences about settings that were given and have no effect."""
+
+    def given(names: Iterable[str]) -> str:
+        fields = Recipe.model_fields
+        return ", ".join(
+            "--" + name.replace("_", "-") for name in names if getattr(recipe, name) not in (None, fields[name].default)
+        )
+
+    said = []
+    if found := given(name for name, strategies in CONCERNS.items() if strategy not in strategies):
+        said.append(f"has no effect with {strategy}: {found}")
+    if modality == "image" and (found := given(OF_SOUNDS)):
+        said.append(f"has no effect with pictures: {found}")
+    return said
+
+
 def choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
-    """As `_choose`, with the network at the picture size that was asked for."""
+    """As `_choose`, with the network at the picture size that was asked for; settings without effect are said."""
+    check(recipe)
     choice = _choose(recipe, frontend, tell)
+    for line in idle(recipe, choice.strategy, frontend.modality):
+        tell(line)
     if recipe.input_size and isinstance(choice.model, Network):
         return replace(choice, model=replace(choice.model, input_size=recipe.input_size))
     return choice
@@ -58,7 +108,7 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
             raise UsageError(f"{model.name} is not for {modality} data", f"see `handful models --modality {modality}`")
         return _named(recipe, model, strategy, tell)
     if recipe.weights and recipe.weights.lower() != "none":
-        network = _fitting(recipe.weights)
+        network = belonging(recipe.weights)
         return _named(recipe.model_copy(update={"model": network.name}), network, strategy, tell)
     if strategy == "scratch":
         return Choice(find("small_cnn"), None, "scratch", "a small network trained from scratch, as asked")
@@ -66,6 +116,10 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
     if found:
         return found
     if recipe.require_pretrained or strategy == "finetune":
+        from handful.models._convert import torch_is_here
+
+        if not torch_is_here():
+            raise MissingExtra("a pretrained network", "torch", "--weights FILE.safetensors of a SqueezeNet")
         raise WeightsError(
             "no pretrained weights are at hand", "give --weights PATH, or fetch some: handful fetch efficientnet_b0"
         )
@@ -77,11 +131,6 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
 def _named(recipe: Recipe, model: Model, strategy: str, tell: Tell) -> Choice:
     network = model.network
     if network is None:
-        if strategy in ("finetune", "scratch"):
-            raise UsageError(
-                f"{model.name} is no network, so it cannot be trained by gradient",
-                "use --strategy probe, or a network from `handful models`",
-            )
         if recipe.require_pretrained:
             raise WeightsError(f"{model.name} has no pretrained weights", "choose a network from `handful models`")
         return Choice(
@@ -90,16 +139,19 @@ def _named(recipe: Recipe, model: Model, strategy: str, tell: Tell) -> Choice:
     if strategy == "scratch":
         return Choice(model, None, "scratch", f"{model.name} trained from scratch, as asked")
     if not network.pretrained and recipe.weights is None:
+        _convertible(network, None, recipe, gradient=strategy == "auto")
         return Choice(
             model,
             None,
             "scratch" if strategy == "auto" else strategy,
             f"{model.name}, as asked; it is trained from scratch",
         )
-    weights, tried = _resolve(network, recipe.weights, None if recipe.model != "auto" else 0, tell)
-    if weights is None and strategy != "scratch":
-        from handful.models._weights import missing
+    from handful.models._convert import torch_is_here
+    from handful.models._weights import missing, resolve
 
+    weights, tried = resolve(network, recipe.weights, fetch_limit_bytes=None if torch_is_here() else 0)
+    _convertible(network, weights, recipe)
+    if weights is None:
         raise missing(network, tried)
     return Choice(
         model,
@@ -111,53 +163,66 @@ def _named(recipe: Recipe, model: Model, strategy: str, tell: Tell) -> Choice:
     )
 
 
-def _resolve(network: Network, asked: str | None, limit: int | None, tell: Tell) -> tuple[Weights | None, list[str]]:
-    from handful.models._weights import resolve
+def _convertible(network: Network, weights: Weights | None, recipe: Recipe, gradient: bool = False) -> None:
+    """Raises MissingExtra where torch has to make a backbone of them, or to train, and is not installed."""
+    from handful.models._convert import torch_is_here
 
-    weights, tried = resolve(network, asked, fetch_limit_bytes=limit)
-    if weights is None:
-        for line in tried:
-            tell(line)
-    return weights, tried
+    if torch_is_here() or (not gradient and _ready(network, weights, recipe)):
+        return
+    without = "leave out --model"
+    if network.graph is not None:
+        without = "--weights FILE.safetensors"
+    elif recipe.weights:
+        without = "leave out --model and --weights"
+    raise MissingExtra(network.name, "torch", without)
+
+
+def _ready(network: Network, weights: Weights | None, recipe: Recipe) -> bool:
+    """Whether the backbone, at the size that was asked for, is there or can be written without torch."""
+    from handful.models._convert import cached
+
+    return cached(replace(network, input_size=recipe.input_size or network.input_size), weights)
 
 
 def _at_hand(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice | None:
     """A pretrained network that is here or may be fetched unasked, best first."""
-    from handful.models._convert import cached
-    from handful.models._weights import UNASKED_BYTES
+    from handful.models._convert import torch_is_here
+    from handful.models._weights import UNASKED_BYTES, resolve
 
-    can_convert = importlib.util.find_spec("torch") is not None
+    can_convert = torch_is_here()
     strategy = "probe" if recipe.strategy == "auto" else recipe.strategy
     preferred = [models.get(name) for name in FIRST[frontend.domain]]
     for model in preferred:
         assert isinstance(model, Network)
-        weights, _ = _resolve(model, None, UNASKED_BYTES if can_convert else 0, tell)
-        if weights and (can_convert or cached(model, weights)):
+        weights, tried = resolve(model, None, fetch_limit_bytes=UNASKED_BYTES if can_convert else 0)
+        if weights and (can_convert or _ready(model, weights, recipe)):
             return Choice(model, weights, strategy, f"{model.name}: pretrained on photos, accurate for its size")
-        if weights:
-            tell(
-                f"the weights of {model.name} are here, but turning them into a backbone needs torch: pip install 'handful[torch]'"
-            )
+        if can_convert:
+            tell(f"no weights of {model.name}: {'; '.join(tried)}")
+        else:
+            lacking = MissingExtra(f"{model.name}, pretrained on photos,", "torch")
+            tell(f"{lacking.message}: {lacking.hint}")
     others = [
         m
         for m in models
         if isinstance(m, Network) and m.pretrained and frontend.modality in m.modalities and m not in preferred
     ]
     for model in sorted(others, key=lambda m: facts(m.name).get("macs", 0)):
-        weights, _ = _resolve(model, None, 0, lambda line: None)
-        if weights and (can_convert or cached(model, weights)):
+        weights, _ = resolve(model, None, fetch_limit_bytes=0)
+        if weights and (can_convert or _ready(model, weights, recipe)):
             joined = find(model.name + JOINED[frontend.domain]) if strategy == "probe" else model
             return Choice(joined, weights, strategy, f"{joined.name}: its weights are on this machine")
     return None
 
 
-def _fitting(path: str) -> Network:
+def belonging(path: str) -> Network:
     """The catalogued network whose tensors a weight file holds, for `--weights PATH` without `--model`."""
     from handful.models._state import read_state, recognise
 
     if not Path(path).expanduser().is_file():
         raise WeightsError(f"there is no weight file {path}", "check the path given to --weights")
-    name = recognise(read_state(Path(path).expanduser()))
+    known = Path(path).suffix.lower() != ".onnx"  # which says nothing of the network it once was
+    name = recognise(read_state(Path(path).expanduser())) if known else None
     if name is None:
         raise UsageError(
             f"which network do the weights {path} belong to?", "name it: --model NAME (see `handful models`)"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,11 +21,12 @@ from handful.errors import FileError, HandfulError
 from handful.files import Store, cache_dir, to_json
 from handful.graph import Graph, session
 from handful.models import Model, Weights, digest
-from handful.training.reading import Facts, Reader
+from handful.training.reading import Reader
 
 _VERSION = 1
 _WIDTHS = "widths"
 _BATCH = 16
+_KEYS = 500  # rows asked of the cache at a time
 _CHUNK = 128  # items decoded before they are embedded
 Progress = Callable[[str, int, int], None]
 
@@ -33,15 +35,14 @@ Progress = Callable[[str, int, int], None]
 class Embedded:
     """Embeddings of the samples that could be read.
 
-    `x` float32 [rows, width]; `sample` int [rows] (index into `samples`), `view` int [rows] (0: the file as it is);
-    `facts` one a sample; `errors` (sample, reason) of those that could not be read; `computed` rows not found in the cache.
+    `x` float32 [rows, width]; `sample` int32 [rows] (index into `samples`), `view` int8 [rows] (0: the file as it is);
+    `errors` (sample, reason) of those that could not be read; `computed` how many were not found in the cache.
     """
 
     samples: list[Sample]
     x: np.ndarray
     sample: np.ndarray
     view: np.ndarray
-    facts: list[Facts]
     errors: list[tuple[Sample, FileError]] = field(default_factory=list)
     computed: int = 0
 
@@ -54,6 +55,13 @@ class Clock:
 
     def add(self, stage: str, since: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - since
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time inside, but for what other stages claim of it."""
+        start, before = time.perf_counter(), sum(self.seconds.values())
+        yield
+        self.add(name, start + sum(self.seconds.values()) - before)
 
 
 class Embedder:
@@ -106,75 +114,73 @@ class Embedder:
         The matrix is filled in place; beside it only a few batches are held.
         """
         samples = list(samples)
-        known = self.reader.known(samples)
-        windows = self._cached(samples, views)
-        missing = [
-            s for s in samples if s.sha256 not in known or any((s.sha256, v) not in windows for v in range(views + 1))
-        ]
-        errors = self._compute(missing, views, windows, known, progress) if missing else []
-        bad = {sample.file for sample, _ in errors}
-        kept = [sample for sample in samples if sample.file not in bad]
-        result = self._assemble(kept, views, windows)
-        return replace(
-            result, facts=[known[s.sha256] for s in kept], errors=errors, computed=len(missing) - len(errors)
-        )
+        windows = self._windows(samples, views)
+        unread = self.reader.unread(samples)
+        missing = {s.sha256: s for s, n in zip(samples, windows, strict=True) if s.sha256 in unread or not n.all()}
+        errors = self._compute(list(missing.values()), views, progress) if missing else {}
+        if missing:
+            samples, bad = [s for s in samples if s.sha256 not in errors], [s for s in samples if s.sha256 in errors]
+            windows = self._windows(samples, views)
+        else:
+            bad = []
+        found = self._assemble(samples, windows)
+        return replace(found, errors=[(s, errors[s.sha256]) for s in bad], computed=len(missing) - len(errors))
 
-    def _cached(self, samples: list[Sample], views: int) -> dict[tuple[str, int], int]:
-        """Windows of each (content hash, view) that the cache holds whole."""
-        keys = {f"{s.sha256}:{v}": (s.sha256, v) for s in samples for v in range(views + 1)}
-        return {keys[key]: len(_from_bytes(value)) for key, value in self._store.get(list(keys))}
+    def _stored(self, samples: Sequence[Sample], views: int) -> Iterator[tuple[str, int, np.ndarray]]:
+        """(content hash, view, vectors [windows, width]) of what is there already, in no particular order."""
+        keys = (f"{s.sha256}:{v}" for s in samples for v in range(views + 1))
+        while chunk := list(itertools.islice(keys, _KEYS)):
+            extra = ((key, self._unsaved[key]) for key in chunk if key in self._unsaved)
+            for key, value in itertools.chain(self._store.get(chunk), extra):
+                sha256, _, view = key.partition(":")
+                yield sha256, int(view), _from_bytes(value)
 
-    def _compute(
-        self,
-        samples: list[Sample],
-        views: int,
-        windows: dict[tuple[str, int], int],
-        known: dict[str, Facts],
-        progress: Progress | None,
-    ) -> list[tuple[Sample, FileError]]:
-        """Fill the cache, a chunk at a time: decode on all cores, then embed on all cores.
+    def _windows(self, samples: list[Sample], views: int) -> np.ndarray:
+        """How many windows of each sample and view are stored, int32 [samples, views + 1]; 0: none yet."""
+        places = _places(samples)
+        counts = np.zeros((len(samples), views + 1), np.int32)
+        for sha256, view, vectors in self._stored(samples, views):
+            counts[places[sha256], view] = len(vectors)
+        return counts[[places[s.sha256] for s in samples]]
+
+    def _compute(self, samples: list[Sample], views: int, progress: Progress | None) -> dict[str, FileError]:
+        """Fill the cache, a chunk at a time: decode on all cores, then embed on all cores; returns what could not be read.
 
         Both at once would only make each slower. Vectors go to disk at once, so that memory does not grow with the number
         of samples.
         """
         self._session  # noqa: B018  built first, so that its time is not counted as decoding
-        errors = []
+        errors: dict[str, FileError] = {}
         size = max(1, _CHUNK // (views + 1))
         for first in range(0, len(samples), size):
             chunk = samples[first : first + size]
             start = time.perf_counter()
+            stored = {(sha256, view) for sha256, view, _ in self._stored(chunk, views)}
             items: list[np.ndarray] = []
-            owners: list[tuple[str, int]] = []  # (content hash, view) of each entry
-            for index, decoded, facts in self.reader.read(chunk):
-                sample = chunk[index]
-                if isinstance(facts, FileError) or decoded is None:
-                    errors.append((sample, facts if isinstance(facts, FileError) else FileError("nothing in it")))
+            keys: list[str] = []  # of each entry
+            for sample, decoded in self.reader.read(chunk):
+                if isinstance(decoded, FileError):
+                    errors[sample.sha256] = decoded
                     continue
-                known[sample.sha256] = facts
-                for view in (v for v in range(views + 1) if (sample.sha256, v) not in windows):
+                for view in (v for v in range(views + 1) if (sample.sha256, v) not in stored):
                     items.append(decoded if view == 0 else self._augmented(sample, decoded, view))
-                    owners.append((sample.sha256, view))
+                    keys.append(f"{sample.sha256}:{view}")
             self.clock.add("decode", start)
             start = time.perf_counter()
-            self._remember(items, owners, windows)
+            self._remember(items, keys)
             self.clock.add("embed", start)
             if progress:
                 progress("embed", first + len(chunk), len(samples))
         return errors
 
-    def _remember(
-        self, items: list[np.ndarray], owners: list[tuple[str, int]], windows: dict[tuple[str, int], int]
-    ) -> None:
+    def _remember(self, items: list[np.ndarray], keys: list[str]) -> None:
         """Embed decoded items and store the vectors."""
         if not items:
             return
         stack = np.concatenate(items)
         vectors = np.concatenate([self.run(stack[i : i + _BATCH]) for i in range(0, len(stack), _BATCH)])
-        fresh, at = [], 0
-        for (sha256, view), part in zip(owners, items, strict=True):
-            fresh.append((f"{sha256}:{view}", _to_bytes(vectors[at : at + len(part)])))
-            windows[sha256, view] = len(part)
-            at += len(part)
+        ends = np.cumsum([len(part) for part in items])
+        fresh = [(key, _to_bytes(part)) for key, part in zip(keys, np.split(vectors, ends[:-1]), strict=True)]
         if not self._store.put(fresh):
             self._unsaved.update(fresh)
 
@@ -184,31 +190,41 @@ class Embedder:
             [self.frontend.augment(item, np.random.default_rng([seed, view, w])) for w, item in enumerate(items)]
         )
 
-    def _assemble(self, samples: list[Sample], views: int, windows: dict[tuple[str, int], int]) -> Embedded:
-        """One matrix, filled from the cache in place."""
-        order = [(i, s.sha256, v) for i, s in enumerate(samples) for v in range(views + 1)]
-        counts = np.array([windows[sha256, view] for _, sha256, view in order], int)
-        starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
-        places: dict[str, list[int]] = {}
-        for number, (_, sha256, view) in enumerate(order):
-            places.setdefault(f"{sha256}:{view}", []).append(number)
-        x: np.ndarray | None = None
-        filled = 0
-        for key, value in itertools.chain(self._store.get(list(places)), self._unsaved.items()):
-            vectors = _from_bytes(value)
-            if x is None:
-                x = np.empty((starts[-1], vectors.shape[1]), np.float32)
-            for number in places.pop(key, ()):
-                x[starts[number] : starts[number + 1]] = vectors
-                filled += 1
-        if x is None or filled < len(order):
-            if order:
-                raise HandfulError("the embedding cache was damaged while it was in use", "run the command again")
-            x = np.empty((0, 0), np.float32)
-        if not np.isfinite(x).all():
-            np.nan_to_num(x, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        sample = np.repeat([i for i, _, _ in order], counts).astype(int)
-        return Embedded(samples, x, sample, np.repeat([v for _, _, v in order], counts).astype(int), [])
+    def _assemble(self, samples: list[Sample], windows: np.ndarray) -> Embedded:
+        """One matrix, filled from the cache in place: rows by sample, then view, then window."""
+        views = windows.shape[1] - 1
+        starts = np.concatenate([[0], np.cumsum(windows)])[:-1].reshape(windows.shape)
+        places = _places(samples)
+        x = np.empty((0, 0), np.float32)
+        filled = np.zeros(windows.shape, bool)
+        for sha256, view, vectors in self._stored(samples, views):
+            i = places[sha256]
+            if not len(x):
+                x = np.empty((int(windows.sum()), vectors.shape[1]), np.float32)
+            if len(vectors) == windows[i, view]:
+                x[starts[i, view] : starts[i, view] + len(vectors)] = vectors
+                filled[i, view] = True
+        for i, first in enumerate([places[s.sha256] for s in samples]):
+            if i != first:  # the same content twice
+                for kept in np.flatnonzero(filled[first]):
+                    a, b, n = starts[i, kept], starts[first, kept], windows[i, kept]
+                    x[a : a + n] = x[b : b + n]
+                filled[i] = filled[first]
+        if not filled.all():
+            raise HandfulError("the embedding cache was damaged while it was in use", "run the command again")
+        for rows in range(0, len(x), _KEYS):
+            np.nan_to_num(x[rows : rows + _KEYS], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        owner = np.repeat(np.arange(len(samples), dtype=np.int32), windows.sum(axis=1))
+        view_of = np.repeat(np.tile(np.arange(views + 1, dtype=np.int8), len(samples)), windows.ravel())
+        return Embedded(samples, x, owner, view_of)
+
+
+def _places(samples: Sequence[Sample]) -> dict[str, int]:
+    """The first sample of each content."""
+    places: dict[str, int] = {}
+    for i, sample in enumerate(samples):
+        places.setdefault(sample.sha256, i)
+    return places
 
 
 def _to_bytes(vectors: np.ndarray) -> bytes:

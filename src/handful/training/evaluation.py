@@ -11,14 +11,15 @@ from handful.data.splits import Plan
 from handful.metrics import calibration, intervals, scores
 
 COVERAGE = 0.9  # of the conformal sets
-FALSE_ALARM = 0.02  # share of known samples that may be called unknown
+FALSE_ALARM = 0.05  # share of known samples that may be called unknown
 
 
 @dataclass(frozen=True)
 class Scored:
     """Probabilities of samples that were not in training and what follows from them.
 
-    `probabilities` float32 [repeats, samples, classes], NaN where untested; `summary` the keys of run.json.
+    `probabilities` float32 [repeats, samples, classes], NaN where untested; `summary` the keys of run.json; `set_quantile` and
+    `unknown_below` travel with the model.
     """
 
     probabilities: np.ndarray
@@ -26,6 +27,12 @@ class Scored:
     temperature: float
     set_quantile: float
     unknown_below: float
+    false_alarm: float = FALSE_ALARM
+
+    def right(self, labels: np.ndarray) -> np.ndarray:
+        """bool [samples]: the mean over repeats names the label; False where untested."""
+        mean = np.nan_to_num(self.probabilities.mean(axis=0), nan=-1.0)
+        return np.asarray((mean.argmax(axis=1) == labels) & (mean.max(axis=1) >= 0))
 
 
 def cross_fitted(logits: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -63,21 +70,62 @@ def evaluate(
     interval = score.pop("interval")
     every = np.tile(true, len(logits))
     temperature = calibration.temperature(logits[:, tested].reshape(-1, len(names)), every)
+    sets, quantile = _sets(probabilities, labels, plan, groups, seed)
+    pooled = probabilities[:, tested].reshape(-1, len(names))
     summary = {
         "score": {**score, "method": plan.method, "interval": interval},
-        "macro_f1": scores.macro_f1(counts),
-        "per_class": scores.per_class(counts, names),
-        "confusion": {"labels": names, "counts": counts.tolist()},
+        **_counted(counts, names),
+        **({"top5": intervals.rate(scores.top_k(mean, true, 5), None if groups is None else groups[tested], seed)} if len(names) > 5 else {}),
         # One repeat is one model's word; the mean over repeats would be less sure than any model that ships.
         "calibration": {
-            "ece": calibration.expected_calibration_error(probabilities[:, tested].reshape(-1, len(names)), every),
+            "ece": calibration.expected_calibration_error(pooled, every),
+            "ece_limit": calibration.ece_limit(probabilities[:, tested], seed=seed),
             "temperature": temperature,
+            "bins": calibration.bins(pooled, every),
         },
+        "sets": sets,
         "untested": [name for i, name in enumerate(names) if not counts[i].sum()],
-    }
-    quantile = calibration.conformal_quantile(mean, true, COVERAGE)
+    }  # fmt: skip
     sure = probabilities[:, tested].max(axis=2)
-    return Scored(probabilities, summary, temperature, quantile, float(np.quantile(sure, FALSE_ALARM)))
+    below = float(np.mean([calibration.threshold(row, FALSE_ALARM) for row in sure]))
+    return Scored(probabilities, summary, temperature, quantile, below)
+
+
+def _counted(counts: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """What a confusion matrix says, as keys of run.json."""
+    return {
+        "macro_f1": scores.macro_f1(counts),
+        "averages": scores.averages(counts),
+        "balanced_accuracy": scores.balanced_accuracy(counts),
+        "per_class": scores.per_class(counts, names),
+        "confusion": {"labels": names, "counts": counts.tolist()},
+    }
+
+
+def _sets(
+    probabilities: np.ndarray, labels: np.ndarray, plan: Plan, groups: np.ndarray | None, seed: int
+) -> tuple[dict[str, Any], float]:
+    """Conformal sets: what they are measured to cover (each fold by the quantile of the others), and the quantile to ship.
+
+    The quantile is that of single models, as one ships, averaged over repeats.
+    """
+    tested = plan.tested
+    p, true, parts = probabilities[0, tested], labels[tested], plan.folds[0][tested]
+    if len(np.unique(parts)) < 2:
+        parts = np.arange(len(parts)) % 2
+    members = np.zeros(p.shape, bool)
+    for part in np.unique(parts):
+        held = parts == part
+        members[held] = calibration.conformal_sets(
+            p[held], calibration.conformal_quantile(p[~held], true[~held], COVERAGE)
+        )
+    quantile = float(np.mean([calibration.conformal_quantile(row[tested], true, COVERAGE) for row in probabilities]))
+    covered = members[np.arange(len(true)), true]
+    sizes = members.sum(axis=1)
+    return {
+        "asked": COVERAGE, "covered": intervals.rate(covered, None if groups is None else groups[tested], seed),
+        "mean_size": float(sizes.mean()), "empty": float((sizes == 0).mean()), "quantile": quantile,
+    }, quantile  # fmt: skip
 
 
 def per_group(
@@ -100,8 +148,6 @@ def score_part(
     counts = scores.confusion(labels, probabilities.argmax(axis=1), len(names))
     return {
         "score": intervals.accuracy(probabilities.argmax(axis=1) == labels, groups, seed),
-        "macro_f1": scores.macro_f1(counts),
-        "per_class": scores.per_class(counts, names),
-        "confusion": {"labels": names, "counts": counts.tolist()},
+        **_counted(counts, names),
         "calibration": {"ece": calibration.expected_calibration_error(probabilities, labels)},
     }

@@ -19,7 +19,6 @@ from handful.errors import FileError, UsageError
 from handful.graph import Graph, session
 from handful.models import Network
 from handful.training._loop import LoopSettings, TrainedNetwork, fit_network
-from handful.training.reading import Facts
 from handful.training.strategies import Job, Predicted, strategies
 
 _BATCH = 32
@@ -29,6 +28,7 @@ EPOCHS = {"finetune": 20, "scratch": 60}
 class Gradient:
     """A network trained on augmented items, fresh ones each epoch. See `strategies.Strategy`."""
 
+    quick = False
     repeats: int | None = 1  # of the cross-validation: each costs as many trainings as there are folds
 
     def __init__(self, job: Job, kind: str) -> None:
@@ -72,28 +72,25 @@ class Gradient:
         ]
         return np.concatenate(parts)
 
-    def _read(
-        self, samples: Sequence[Sample]
-    ) -> tuple[list[Sample], list[np.ndarray], list[Facts], list[tuple[Sample, FileError]]]:
+    def _read(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[np.ndarray], list[tuple[Sample, FileError]]]:
         start = time.perf_counter()
-        kept, items, facts, errors = [], [], [], []
-        for index, found, fact in self.job.reader.read(samples):
-            if isinstance(fact, FileError) or found is None:
-                errors.append((samples[index], fact if isinstance(fact, FileError) else FileError("nothing in it")))
+        kept, items, errors = [], [], []
+        for number, (sample, found) in enumerate(self.job.reader.read(samples)):
+            if isinstance(found, FileError):
+                errors.append((sample, found))
             else:
-                kept.append(samples[index])
+                kept.append(sample)
                 items.append(found)
-                facts.append(fact)
             if self.job.progress:
-                self.job.progress("decode", index + 1, len(samples))
+                self.job.progress("decode", number + 1, len(samples))
         self.job.clock.add("decode", start)
-        return kept, items, facts, errors
+        return kept, items, errors
 
-    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Facts], list[tuple[Sample, FileError]]]:
-        kept, items, facts, errors = self._read(samples)
+    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[tuple[Sample, FileError]]]:
+        kept, items, errors = self._read(samples)
         self.items = np.concatenate(items) if items else np.empty(0)
         self.owner = np.repeat(np.arange(len(kept)), [len(i) for i in items])
-        return kept, facts, errors
+        return kept, errors
 
     def _train(
         self, labels: np.ndarray, groups: np.ndarray, classes: int, mask: np.ndarray, fold: int | None
@@ -132,27 +129,38 @@ class Gradient:
         np.add.at(total, owner, rows)
         return np.asarray(total / np.bincount(owner, minlength=count)[:, None])
 
-    def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
+    def rehearse(
+        self, labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, held: np.ndarray
+    ) -> np.ndarray:
+        """Logits [models, samples, classes] of the held samples, one training for each mask."""
         start = time.perf_counter()
-        oof = np.full((len(plan.folds), len(labels), classes), np.nan, np.float32)
-        jobs = plan.masks()
-        for number, (repeat, fold, mask) in enumerate(jobs):
-            trained = self._train(labels, groups, classes, mask, fold)
-            held = np.flatnonzero(~mask & (plan.folds[repeat] == fold))
-            rows = np.isin(self.owner, held)
-            oof[repeat, held] = self._logits(
-                trained, self.items[rows], np.searchsorted(held, self.owner[rows]), len(held)
-            )
+        found = np.full((*held.shape, classes), np.nan, np.float32)
+        for number, (mask, wanted) in enumerate(zip(masks, held, strict=True)):
+            self.trained = self._train(labels, groups, classes, mask, number)
+            chosen = np.flatnonzero(wanted)
+            rows = np.isin(self.owner, chosen)
+            owner = np.searchsorted(chosen, self.owner[rows])
+            found[number, chosen] = self._logits(self.trained, self.items[rows], owner, len(chosen))
             if self.job.progress:
-                self.job.progress("train", number + 1, len(jobs) + 1)
+                self.job.progress("train", number + 1, len(masks) + 1)
+        self.job.clock.add("fit", start)
+        return found
+
+    def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
+        held = np.stack([plan.folds[repeat] == fold for repeat, fold, _ in plan.masks()])
+        logits = plan.gather(self.rehearse(labels, groups, classes, ~held, held))
+        start = time.perf_counter()
         self.trained = self._train(labels, groups, classes, np.ones(len(labels), bool), None)
         if self.job.progress:
-            self.job.progress("train", len(jobs) + 1, len(jobs) + 1)
+            self.job.progress("train", len(held) + 1, len(held) + 1)
         self.job.clock.add("fit", start)
-        return oof
+        return logits
+
+    def embeddings(self, others: Sequence[Sample] | None = None) -> tuple[list[Sample], np.ndarray] | None:
+        return None
 
     def predict(self, samples: Sequence[Sample]) -> Predicted:
-        kept, items, _, errors = self._read(samples)
+        kept, items, errors = self._read(samples)
         if not kept:
             return Predicted([], np.zeros((0, 0), np.float32), errors)
         owner = np.repeat(np.arange(len(kept)), [len(i) for i in items])

@@ -6,6 +6,7 @@ samples that are then scored.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from handful.graph import Graph
 from handful.models import Model
 from handful.training.embedding import Embedded, Embedder
 from handful.training.heads import Fitted, Problem, heads
-from handful.training.reading import Facts
 from handful.training.strategies import Job, Predicted, strategies
 
 NEAR_TIE = 2  # samples: a later candidate must be right on more than this many more, or the first one stays
@@ -48,6 +48,7 @@ class Probe:
     """The strategy `probe`, and `prototype` by its only head. See `strategies.Strategy`."""
 
     repeats: int | None = None
+    quick = True
     resolved: dict[str, Any] = {}
 
     def __init__(self, job: Job, only: str = "") -> None:
@@ -56,48 +57,61 @@ class Probe:
         self.embedder = Embedder(job.reader, job.model, job.weights, job.recipe.threads, job.clock)
         self.candidates: list[dict[str, Any]] = []
         self.note = ""
+        self._offered: list[Candidate] = []
 
-    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Facts], list[tuple[Sample, FileError]]]:
+    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[tuple[Sample, FileError]]]:
         self.embedded = self.embedder.embed(samples, self._first_views(), self.job.progress)
-        return self.embedded.samples, self.embedded.facts, self.embedded.errors
+        return self.embedded.samples, self.embedded.errors
 
     def _first_views(self) -> int:
         return self.job.recipe.views or 0
 
+    def rehearse(
+        self, labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, held: np.ndarray
+    ) -> np.ndarray:
+        """Heads fitted on each mask; which kind is chosen inside it, among those that `evaluate` offered if it was called."""
+        fits, chosen = self._fitted(labels, groups, classes, masks, self._offered or None)
+        return self._predicted(fits, chosen, labels, groups, classes, held)
+
     def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
         """Out-of-fold logits [repeats, samples, classes]; fits the shipped head on the way."""
-        job = self.job
-        jobs = plan.masks()
-        everyone = np.ones(len(labels), bool)
-        masks = np.stack([mask for _, _, mask in jobs] + [everyone])
-        inner = np.stack([inner_folds(labels, groups, mask, job.recipe.seed) for mask in masks])
-        views = self._first_views()
-        candidates = [Candidate(name, views) for name in self._heads()]
-        fits = self._fit(candidates, labels, groups, classes, masks, inner, {})
-        if (
-            not self.only.startswith("prototype")
-            and job.recipe.views is None
-            and self._wants_views(fits, labels, len(masks) - 1)
-        ):
-            self.embedded = self.embedder.embed(self.embedded.samples, VIEWS, job.progress)
-            candidates.append(Candidate(VIEWS_HEAD, VIEWS))
-            fits = self._fit(candidates, labels, groups, classes, masks, inner, fits)
-        chosen = [self._choose(candidates, fits, i, labels) for i in range(len(masks))]
-        self._report(candidates, fits, chosen, labels)
-        oof = np.full((len(plan.folds), len(labels), classes), np.nan, np.float32)
-        plain = self._problem(0, labels, groups, classes)
-        for number, (repeat, _, mask) in enumerate(jobs):
-            held = np.flatnonzero(~mask)
-            # Heads of different kinds speak on different scales; each fold is brought to one by its own inner samples.
-            fitted = fits[chosen[number]][number]
-            oof[repeat, held] = plain.predict(fitted.head, held) / self._scale(fitted, labels)
+        held = np.stack([plan.folds[repeat] == fold for repeat, fold, _ in plan.masks()])
+        masks = np.vstack([~held, np.ones((1, len(labels)), bool)])
+        fits, chosen = self._fitted(labels, groups, classes, masks, None)
+        self._offered = list(fits)
+        self._report(fits, chosen, labels)
         final = fits[chosen[-1]][-1]
-        self.head, self.divisor, self.note = (
-            final.head,
-            self._scale(final, labels),
-            f"{chosen[-1].name} ({final.setting})",
-        )
-        return oof
+        self.head, self.divisor = final.head, self._scale(final, labels)
+        self.note = f"{chosen[-1].name} ({final.setting})"
+        return plan.gather(self._predicted(fits, chosen, labels, groups, classes, held))
+
+    def _fitted(
+        self, labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, offered: list[Candidate] | None
+    ) -> tuple[dict[Candidate, list[Fitted]], list[Candidate]]:
+        """Every candidate on every mask, and the one chosen inside each mask.
+
+        With nothing `offered` yet, augmented views join the candidates where they may help.
+        """
+        inner = np.stack([inner_folds(labels, groups, mask, self.job.recipe.seed) for mask in masks])
+        candidates = offered or [Candidate(name, self._first_views()) for name in self._heads()]
+        fits = self._fit(candidates, labels, groups, classes, masks, inner)
+        if offered is None and self._wants_views(fits, labels, len(masks) - 1):
+            self.embedded = self.embedder.embed(self.embedded.samples, VIEWS, self.job.progress)
+            fits |= self._fit([Candidate(VIEWS_HEAD, VIEWS)], labels, groups, classes, masks, inner)
+        return fits, [self._choose(list(fits), fits, i, labels) for i in range(len(masks))]
+
+    def _predicted(
+        self, fits: dict[Candidate, list[Fitted]], chosen: list[Candidate], labels: np.ndarray, groups: np.ndarray, classes: int,
+        held: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
+        """Logits [models, samples, classes] of the held samples by the chosen head of each mask."""
+        plain = self._problem(0, labels, groups, classes)
+        found = np.full((*held.shape, classes), np.nan, np.float32)
+        for number, wanted in enumerate(held):
+            fitted = fits[chosen[number]][number]
+            # Heads of different kinds speak on different scales; each is brought to one by its own inner samples.
+            found[number, wanted] = plain.predict(fitted.head, np.flatnonzero(wanted)) / self._scale(fitted, labels)
+        return found
 
     @staticmethod
     def _scale(fitted: Fitted, labels: np.ndarray) -> float:
@@ -120,21 +134,19 @@ class Probe:
         return Problem(x, sample, plain, labels, groups, classes, self.embedder.widths)
 
     def _fit(
-        self, candidates: list[Candidate], labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, inner: np.ndarray,
-        done: dict[Candidate, list[Fitted]],
+        self, candidates: list[Candidate], labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, inner: np.ndarray
     ) -> dict[Candidate, list[Fitted]]:  # fmt: skip
-        import time
-
         start = time.perf_counter()
-        fits = dict(done)
+        fits = {}
         for candidate in candidates:
-            if candidate not in fits:
-                problem = self._problem(candidate.views, labels, groups, classes)
-                fits[candidate] = heads.get(candidate.head)(problem, masks, inner, self.job.recipe.seed)
+            problem = self._problem(candidate.views, labels, groups, classes)
+            fits[candidate] = heads.get(candidate.head)(problem, masks, inner, self.job.recipe.seed)
         self.job.clock.add("fit", start)
         return fits
 
     def _wants_views(self, fits: dict[Candidate, list[Fitted]], labels: np.ndarray, folds: int) -> bool:
+        if self.job.recipe.views is not None or self.only.startswith("prototype"):
+            return False
         if len(labels) * VIEWS > VIEWS_LIMIT or not views_help(self.job.model, self.job.frontend.modality):
             return False
         best = 0.0
@@ -161,16 +173,10 @@ class Probe:
                 best, hits = other, found
         return best
 
-    def _report(
-        self,
-        candidates: list[Candidate],
-        fits: dict[Candidate, list[Fitted]],
-        chosen: list[Candidate],
-        labels: np.ndarray,
-    ) -> None:
+    def _report(self, fits: dict[Candidate, list[Fitted]], chosen: list[Candidate], labels: np.ndarray) -> None:
         counts = Counter(chosen[:-1] or chosen)
-        for candidate in candidates:
-            scores = [(*fitted.score(labels), int((~np.isnan(fitted.inner[:, 0])).sum())) for fitted in fits[candidate]]
+        for candidate, made in fits.items():
+            scores = [(*fitted.score(labels), int((~np.isnan(fitted.inner[:, 0])).sum())) for fitted in made]
             scored = [row for row in scores if row[2]]
             self.candidates.append({
                 "name": candidate.name,
@@ -180,6 +186,14 @@ class Probe:
             })  # fmt: skip
 
     # -- after the evaluation --------------------------------------------------------------------------------------
+
+    def embeddings(self, others: Sequence[Sample] | None = None) -> tuple[list[Sample], np.ndarray] | None:
+        """The samples that could be read and float32 [n, width], windows averaged."""
+        e = self.embedded if others is None else self.embedder.embed(others, 0, self.job.progress)
+        everyone = np.arange(len(e.samples))
+        problem = Problem(e.x, e.sample, e.view == 0, np.zeros(len(everyone), int), everyone, 1)
+        rows = problem.rows(everyone)
+        return e.samples, problem.pooled(problem.x[rows], rows, everyone)
 
     def predict(self, samples: Sequence[Sample]) -> Predicted:
         """Logits [n, classes] of other samples by the shipped head on (cached) embeddings."""
@@ -214,12 +228,7 @@ def heads_for(model: Model, modality: str, samples: int) -> tuple[str, ...]:
     """
     if model.network is not None and modality == "image":
         return ("logistic",) if samples > MANY else ("logistic", "lda")
-    return ("ridge",) if samples > MANY or linear(model) else ("kernel_ridge",)
-
-
-def linear(model: Model) -> bool:
-    """Thousands of convolutions are a kernel already."""
-    return "word_convolutions" in model.name
+    return ("ridge",) if samples > MANY or model.rich else ("kernel_ridge",)
 
 
 def views_help(model: Model, modality: str) -> bool:

@@ -10,7 +10,6 @@ import json
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,33 +21,43 @@ from handful.files import Store, cache_dir, to_json
 from handful.graph import run_threads
 from handful.models import digest
 
+_CHUNK = 500  # samples asked of the cache at a time
 _AHEAD = 16  # files decoded and waiting per thread: enough to hide the disk, small beside a batch
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the front-end saw of one file, kept as JSON: twenty thousand parsed dictionaries would outweigh the features."""
-
-    raw: bytes
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return dict(json.loads(self.raw))
-
-
 class Reader:
-    """Reads samples through one front-end; facts and thumbnails come from the cache where they are known."""
+    """Reads samples through one front-end; facts and thumbnails come from the cache where they are known.
+
+    Facts stay in the cache and are parsed as they are asked for: those of twenty thousand samples would outweigh the features.
+    """
 
     def __init__(self, frontend: Frontend, threads: int | None = None) -> None:
         self.frontend = frontend
         self.threads = run_threads(threads)
         self._store = Store(cache_dir() / "facts.sqlite")
-        self._space = digest("facts-2", to_json(frontend.spec()))[:16]
+        self._space = digest("facts-3", to_json(frontend.spec()))[:16]
+        self._unsaved: dict[str, bytes] = {}  # what the cache could not take: a full disk slows, it does not stop
 
-    def known(self, samples: Sequence[Sample]) -> dict[str, Facts]:
-        """Facts of those samples that were read before, by content hash."""
-        keys = {f"{self._space}:{sample.sha256}": sample.sha256 for sample in samples}
-        return {keys[key]: Facts(value) for key, value in self._store.get(list(keys))}
+    def unread(self, samples: Sequence[Sample]) -> set[str]:
+        """Content hashes of those samples that were never read through this front-end."""
+        unread = {sample.sha256 for sample in samples}
+        for start in range(0, len(samples), _CHUNK):
+            for key, _ in self._rows(samples[start : start + _CHUNK]):
+                unread.discard(key.partition(":")[2])
+        return unread
+
+    def facts(self, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
+        """What the front-end saw of each sample, in their order; they were read before."""
+        for start in range(0, len(samples), _CHUNK):
+            chunk = samples[start : start + _CHUNK]
+            found = dict(self._rows(chunk))
+            for sample in chunk:
+                yield dict(json.loads(found.get(f"{self._space}:{sample.sha256}", b"{}")))
+
+    def _rows(self, samples: Sequence[Sample]) -> Iterator[tuple[str, bytes]]:
+        keys = [f"{self._space}:{sample.sha256}" for sample in samples]
+        yield from self._store.get(keys)
+        yield from ((key, self._unsaved[key]) for key in keys if key in self._unsaved)
 
     def thumbnails(self, samples: Sequence[Sample]) -> dict[str, bytes]:
         """Small pictures that stand for the samples, by content hash."""
@@ -59,39 +68,43 @@ class Reader:
                 found[sample.sha256] = self.frontend.thumbnail(self.frontend.read(sample.path)[0])
         return found
 
-    def read(self, samples: Sequence[Sample]) -> Iterator[tuple[int, np.ndarray | None, Facts | FileError]]:
-        """(index, items [W, ...] or None, facts or the reason) in the order given, decoded ahead in threads."""
+    def read(self, samples: Sequence[Sample]) -> Iterator[tuple[Sample, np.ndarray | FileError]]:
+        """Each sample with its items [W, ...] or the reason why there are none, in order, decoded ahead in threads."""
         with ThreadPoolExecutor(self.threads) as pool:
-            waiting: deque[tuple[int, Future[tuple[np.ndarray, Facts, bytes]]]] = deque()
+            waiting: deque[tuple[Sample, Future[tuple[np.ndarray, bytes, bytes]]]] = deque()
             fresh: list[tuple[str, bytes]] = []
-            upcoming = iter(enumerate(samples))
+            upcoming = iter(samples)
             try:
                 while True:
-                    while len(waiting) < _AHEAD * self.threads and (job := next(upcoming, None)) is not None:
-                        waiting.append((job[0], pool.submit(self._one, job[1])))
+                    while len(waiting) < _AHEAD * self.threads and (sample := next(upcoming, None)) is not None:
+                        waiting.append((sample, pool.submit(self._one, sample)))
                     if not waiting:
                         break
-                    index, future = waiting.popleft()
+                    sample, future = waiting.popleft()
                     try:
                         items, facts, thumbnail = future.result()
                     except FileError as error:
-                        yield index, None, error
+                        yield sample, error
                         continue
-                    key = f"{self._space}:{samples[index].sha256}"
-                    fresh += [(key, facts.raw), (f"{key}:thumbnail", thumbnail)]
+                    key = f"{self._space}:{sample.sha256}"
+                    fresh += [(key, facts), (f"{key}:thumbnail", thumbnail)]
                     if len(fresh) >= 256:
-                        self._store.put(fresh)
-                        fresh.clear()
-                    yield index, items, facts
+                        self._save(fresh)
+                        fresh = []
+                    yield sample, items
             finally:
                 for _, future in waiting:
                     future.cancel()
-                self._store.put(fresh)
+                self._save(fresh)
 
-    def _one(self, sample: Sample) -> tuple[np.ndarray, Facts, bytes]:
+    def _save(self, rows: list[tuple[str, bytes]]) -> None:
+        if not self._store.put(rows):
+            self._unsaved.update((key, value) for key, value in rows if not key.endswith(":thumbnail"))
+
+    def _one(self, sample: Sample) -> tuple[np.ndarray, bytes, bytes]:
         try:
             items, facts = self.frontend.read(sample.path)
-            return items, Facts(to_json(facts).encode()), self.frontend.thumbnail(items)
+            return items, to_json(facts).encode(), self.frontend.thumbnail(items)
         except FileError:
             raise
         except MemoryError as error:

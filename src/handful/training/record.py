@@ -5,6 +5,7 @@ Knows the run directory's files and nothing about how anything was computed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -15,18 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handful import __version__
-from handful.features import Frontend
 from handful.files import copy_file, sha256_file, to_json
 from handful.graph import Graph, run_threads
 from handful.runs import FORMAT, Run
 from handful.training.embedding import Clock
 from handful.training.evaluation import Scored
-from handful.training.reading import Reader
-from handful.training.strategies import Strategy
 
 if TYPE_CHECKING:
-    from handful.training.automatic import Choice
-    from handful.training.fit import Prepared, Tested
+    from handful.training.fit import Tested
+    from handful.training.trial import Prepared, Trial
 
 VECTORS = 8  # raw files kept with the run, from which every export is proven
 VECTOR_BYTES = 4_000_000
@@ -35,17 +33,22 @@ PREVIEWS = 400
 SOUNDS = 60
 
 
-def write_model(
-    run: Run, strategy: Strategy, frontend: Frontend, result: dict[str, Any], scored: Scored, choice: Choice
-) -> None:
+def whole_graph(trial: Trial, temperature: float) -> Graph:
+    """From decoded item to calibrated `logits` and `probabilities`, [N, classes] each."""
+    g = Graph()
+    classes = len(trial.prepared.names)
+    logits = g.op("Div", trial.strategy.graph(g, trial.frontend.input(g)), np.float32(temperature))
+    g.output(logits, "logits", ["N", classes])
+    g.output(g.op("Softmax", logits, axis=1), "probabilities", ["N", classes])
+    return g
+
+
+def write_model(run: Run, trial: Trial, result: dict[str, Any], scored: Scored) -> None:
     """model.onnx (the whole way from decoded file to probabilities), model.safetensors, backbone.json."""
     from safetensors.numpy import save
 
-    classes = result["classes"]
-    g = Graph()
-    logits = g.op("Div", strategy.graph(g, frontend.input(g)), np.float32(scored.temperature))
-    g.output(logits, "logits", ["N", len(classes)])
-    g.output(g.op("Softmax", logits, axis=1), "probabilities", ["N", len(classes)])
+    strategy, frontend, choice, classes = trial.strategy, trial.frontend, trial.choice, result["classes"]
+    g = whole_graph(trial, scored.temperature)
     metadata = {
         "format": FORMAT, "handful": __version__, "modality": result["modality"], "task": result["task"], "classes": classes,
         "frontend": frontend.spec(), "temperature": scored.temperature, "set_quantile": scored.set_quantile,
@@ -70,13 +73,14 @@ def write_model(
     })  # fmt: skip
 
 
-def write_vectors(run: Run, prepared: Prepared, strategy: Strategy, scored: Scored) -> None:
+def write_vectors(run: Run, trial: Trial, scored: Scored) -> None:
     """A few raw files of different classes and what the trained model, not its export, says of them."""
+    prepared = trial.prepared
     order = np.argsort(prepared.labels, kind="stable")
     ranks = np.concatenate([np.arange(n) for n in np.bincount(prepared.labels)])
     turn = order[np.lexsort((prepared.labels[order], ranks))]  # first of each class, second of each class, ...
     chosen = [prepared.samples[i] for i in turn if prepared.samples[i].path.stat().st_size <= VECTOR_BYTES][:VECTORS]
-    samples, logits, *_ = strategy.predict(chosen)
+    samples, logits, *_ = trial.strategy.predict(chosen)
     rows = []
     for number, (sample, row) in enumerate(zip(samples, logits / scored.temperature, strict=True)):
         name = f"vectors/{number:02d}{sample.path.suffix.lower()}"
@@ -85,9 +89,9 @@ def write_vectors(run: Run, prepared: Prepared, strategy: Strategy, scored: Scor
     run.write_json("vectors.json", rows)
 
 
-def write_previews(run: Run, prepared: Prepared, scored: Scored, reader: Reader) -> list[dict[str, Any]]:
+def write_previews(run: Run, trial: Trial, scored: Scored) -> list[dict[str, Any]]:
     """Thumbnails (wrong ones first), sounds to listen to, and pictures of augmentation; returns the latter for run.json."""
-    frontend = reader.frontend
+    prepared, reader, frontend = trial.prepared, trial.reader, trial.frontend
     ranked = _doubtful_first(prepared, scored)
     thumbnails = reader.thumbnails([prepared.samples[i] for i in ranked[:PREVIEWS]])
     for sha256, thumbnail in thumbnails.items():
@@ -117,8 +121,9 @@ def _doubtful_first(prepared: Prepared, scored: Scored) -> list[int]:
     return [int(i) for i in np.argsort(np.where(np.isnan(own), 2.0, own), kind="stable")]
 
 
-def write_rows(run: Run, prepared: Prepared, scored: Scored, tested: Tested | None, reader: Reader) -> None:
-    """samples.jsonl, out_of_fold.jsonl, test.jsonl, a line at a time."""
+def write_rows(run: Run, trial: Trial, scored: Scored, tested: Tested | None, places: np.ndarray | None) -> None:
+    """samples.jsonl, out_of_fold.jsonl, test.jsonl, a line at a time. `places` float [samples, 2]: the embedding map."""
+    prepared, reader = trial.prepared, trial.reader
     names = prepared.names
 
     def named(p: np.ndarray) -> dict[str, float]:
@@ -127,10 +132,11 @@ def write_rows(run: Run, prepared: Prepared, scored: Scored, tested: Tested | No
     run.write_rows("samples.jsonl", (
         {
             "id": s.sha256[:16], "file": s.file, "sha256": s.sha256, "label": s.label, "group": s.group or None,
-            "cluster": int(prepared.groups[i]), "split": s.split or "train", "seconds": prepared.facts[i].facts.get("seconds"),
+            "cluster": int(prepared.groups[i]), "split": s.split or "train", "seconds": seen.get("seconds"),
             "preview": _if_there(run, f"previews/{s.sha256[:16]}.jpg"), "sound": _if_there(run, f"previews/{s.sha256[:16]}.ogg"),
+            **({"map": [round(float(v), 4) for v in places[i]]} if places is not None else {}),
         }
-        for i, s in enumerate(prepared.samples)
+        for i, (s, seen) in enumerate(zip(prepared.samples, reader.facts(prepared.samples), strict=True))
     ))  # fmt: skip
     run.write_rows("out_of_fold.jsonl", (
         {
@@ -161,11 +167,12 @@ def finish(run: Run, result: dict[str, Any], clock: Clock) -> None:
     """Costs, versions, and run.json: from here on the run exists."""
     peak_gpu, share = _gpu()
     seconds = {
-        stage: round(clock.seconds.get(stage, 0.0), 3) for stage in ("scan", "decode", "export", "embed", "fit", "save")
+        stage: round(clock.seconds.get(stage, 0.0), 3)
+        for stage in ("scan", "decode", "export", "embed", "fit", "study", "save")
     }
     result |= {
         "seconds": {"total": round(sum(clock.seconds.values()), 3), **seconds},
-        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        "peak_rss_bytes": peak_memory(),
         "peak_gpu_bytes": peak_gpu,
         "gpu_share": share,
         "versions": {"handful": __version__, "python": platform.python_version(), **_versions()},
@@ -177,6 +184,19 @@ def finish(run: Run, result: dict[str, Any], clock: Clock) -> None:
         "files": {name: sha256_file(run.file(name)) for name in ("model.onnx", "model.safetensors", "samples.jsonl", "out_of_fold.jsonl")},
     }  # fmt: skip
     run.write_json("run.json", result)
+
+
+def reset_peak_memory() -> None:
+    """From here on `peak_memory` counts anew, where the system can do that (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory() -> int:
+    """The most memory in bytes that this process held at once."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int(Path("/proc/self/status").read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _quoted(path: Path) -> str:

@@ -17,7 +17,7 @@ from handful.graph import Graph
 from handful.models import Model, Weights
 from handful.registry import Registry
 from handful.training.embedding import Clock, Progress
-from handful.training.reading import Facts, Reader
+from handful.training.reading import Reader
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,43 @@ class Predicted(NamedTuple):
 
 
 class Strategy(Protocol):
-    """Called in this order: load, evaluate, then any of predict, graph, state."""
+    """Called in this order: load, then rehearse as often as wanted, evaluate, then any of predict, graph, state."""
 
     repeats: int | None  # of the cross-validation, None: by the number of samples
+    quick: bool  # whether rehearsing costs next to nothing, once the samples are loaded
     candidates: list[dict[str, Any]]  # what was tried inside training folds: name, accuracy, log_loss, chosen (folds)
     note: str  # what was trained, for people: "logistic (C=16)"
     resolved: dict[str, Any]  # recipe fields that were found on the way
 
-    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Facts], list[tuple[Sample, FileError]]]:
-        """Read the files: (those that could be read, their facts, the others with reasons)."""
+    def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[tuple[Sample, FileError]]]:
+        """Read the files: (those that could be read, the others with reasons)."""
+        ...
+
+    def rehearse(
+        self, labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, held: np.ndarray
+    ) -> np.ndarray:
+        """Logits of models made like the shipped one, each trained on some of the samples; the shipped one stays as it is.
+
+        Args:
+            labels, groups: int [samples].
+            classes: how many there are; a mask may lack some.
+            masks: bool [models, samples], who trains.
+            held: bool [models, samples], who is predicted.
+
+        Returns:
+            float32 [models, samples, classes], NaN where nothing was predicted.
+        """
         ...
 
     def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
         """Out-of-fold logits [repeats, samples, classes] (NaN where a sample was not tested); fits the shipped model."""
+        ...
+
+    def embeddings(self, others: Sequence[Sample] | None = None) -> tuple[list[Sample], np.ndarray] | None:
+        """The samples that could be read and float32 [n, width], windows averaged: of the loaded samples, or of `others`.
+
+        None where the model has no embedding apart from its answers.
+        """
         ...
 
     def predict(self, samples: Sequence[Sample]) -> Predicted:

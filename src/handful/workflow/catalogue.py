@@ -13,19 +13,21 @@ if TYPE_CHECKING:
 
 
 def catalogue(modality: str | None = None, family: str | None = None) -> list[dict[str, Any]]:
-    """One row a model; figures come from a table, nothing is built."""
-    from handful.models import facts, models
+    """One row a model; figures come from a table, nothing is built. `needs` says what must be installed at its first use."""
+    from handful.models import Network, facts, models
 
     rows = []
     for model in models:
         if (modality and modality not in model.modalities) or (family and family != model.family):
             continue
         figures = facts(model.name)
+        plain = isinstance(model, Network) and model.graph is not None
+        needs = "" if model.network is None else "torch, or weights as safetensors" if plain else "torch"
         rows.append({
             "name": model.name, "family": model.family, "modality": list(model.modalities), "tasks": list(model.tasks),
             "parameters": figures.get("parameters"), "macs": figures.get("macs"), "blocks": figures.get("blocks"),
             "input": model.input_size, "top1": model.top1, "licence": model.licence, "pretrained": model.pretrained,
-            "extra": model.extra, "summary": model.summary,
+            "extra": model.extra, "needs": needs, "summary": model.summary,
         })  # fmt: skip
     return rows
 

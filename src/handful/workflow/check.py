@@ -2,47 +2,108 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from handful.errors import FileError
+from handful.errors import FileError, HandfulError
+from handful.runs import Teller as Teller
+
+if TYPE_CHECKING:
+    from handful.config import Recipe
+    from handful.data import Dataset, Finding
+
+_ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
 def check(
-    data: str | os.PathLike[str], *, modality: str | None = None, labels: str | None = None, pattern: str | None = None
+    data: str | os.PathLike[str],
+    *,
+    modality: str | None = None,
+    labels: str | None = None,
+    pattern: str | None = None,
+    fix: str | os.PathLike[str] | None = None,
+    teller: Teller | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
-    """What is in a folder and what is wrong with it. Needs no model.
+    """What is in a folder and what is wrong with it.
+
+    Files, duplicates and imbalance need nothing but the base installation. Likely wrong labels and shortcuts need
+    `handful[learn]` and a few seconds of training; where that cannot be done, "skipped" says why.
+
+    Args:
+        data: a folder as for `train`.
+        fix: a labels table to write with what can be mended by itself; no file is changed.
+        settings: fields of the recipe, e.g. `model="squeezenet1_0"`.
 
     Returns:
-        {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix"}]}
+        {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix"}], "skipped"}
     """
-    from handful.audit.doctor import duplicates, from_facts, too_few, unreadable
+    from handful.config import resolve
     from handful.data import load_data
     from handful.features import frontends
-    from handful.training.reading import Facts, Reader
+    from handful.training.reading import Reader
+    from handful.training.trial import inspect
 
-    dataset = load_data(data, modality=modality, labels=labels, pattern=pattern)
-    frontend = frontends.get(dataset.modality).suited([s.path for s in dataset.samples], {})
-    reader = Reader(frontend)
-    known = reader.known(dataset.samples)
-    findings = list(dataset.findings)
-    missing = [s for s in dataset.samples if s.sha256 not in known]
-    bad = set()
-    for index, _, facts in reader.read(missing):
-        if isinstance(facts, FileError):
-            findings.append(unreadable(missing[index], facts))
-            bad.add(missing[index].file)
-        elif isinstance(facts, Facts):
-            known[missing[index].sha256] = facts
-    samples = [s for s in dataset.samples if s.file not in bad]
-    findings += duplicates(samples, frontend.alike(known[s.sha256].facts for s in samples))
-    findings += from_facts(samples, (known[s.sha256].facts for s in samples)) + too_few(samples)
-    order = {"error": 0, "warning": 1, "note": 2}
+    given = {"data": os.fspath(data), "modality": modality, "labels": labels, "pattern": pattern, **settings}
+    recipe = resolve(given)
+    teller = teller or Teller()
+    dataset = load_data(
+        recipe.data, modality=recipe.modality, labels=recipe.labels, pattern=recipe.pattern, classes=recipe.classes
+    )
+    reader = Reader(frontends.get(dataset.modality).suited([s.path for s in dataset.samples], {}), recipe.threads)
+    unread = reader.unread(dataset.samples)
+    errors = [
+        (sample, items)
+        for sample, items in reader.read([s for s in dataset.samples if s.sha256 in unread])
+        if isinstance(items, FileError)
+    ]
+    broken = {sample.file for sample, _ in errors}
+    samples = [s for s in dataset.samples if s.file not in broken]
+    findings = [*dataset.findings, *inspect(samples, errors, reader)]
+    deeper, doubtful, skipped = _by_model(recipe, dataset, teller)
+    findings += deeper
+    if fix is not None:
+        from handful.audit.fix import fixed_table, write_table
+        from handful.audit.sources import suggested
+
+        sources = suggested(samples, reader.facts(samples))
+        write_table(Path(fix), fixed_table(dataset.samples, findings, doubtful, sources))
     return {
         "schema": 1,
         "modality": dataset.modality,
         "samples": len(samples),
         "classes": dict(sorted(Counter(s.label for s in samples).items())),
-        "findings": [f.to_dict() for f in sorted(findings, key=lambda f: order[f.severity])],
+        "findings": [f.to_dict() for f in sorted(findings, key=lambda f: _ORDER[f.severity])],
+        "skipped": skipped,
+        "fixed": os.fspath(fix) if fix is not None else None,
     }
+
+
+def _by_model(
+    recipe: Recipe, dataset: Dataset, teller: Teller
+) -> tuple[list[Finding], list[dict[str, Any]], list[dict[str, str]]]:
+    """(findings that need a trained model, likely wrong labels, what was skipped and why)."""
+
+    def skip(why: str, command: str) -> tuple[list[Finding], list[dict[str, Any]], list[dict[str, str]]]:
+        return [], [], [{"what": "likely wrong labels, shortcuts", "why": why, "command": command}]
+
+    if importlib.util.find_spec("onnx") is None:
+        return skip("they need a model, and training is not installed", "pip install 'handful[learn]'")
+    from handful.audit import labels, shortcuts
+    from handful.training import studies
+    from handful.training.trial import Trial
+
+    quick = recipe.model_copy(
+        update={"repeats": recipe.repeats or 2, "views": 0 if recipe.views is None else recipe.views}
+    )
+    try:
+        trial = Trial(quick, Teller(progress=teller.progress), dataset)
+        trial.prepare()
+        doubtful = studies.likely_wrong(trial, trial.evaluate())
+    except HandfulError as error:
+        return skip(error.message, error.hint)
+    found = labels.to_findings(doubtful) + shortcuts.to_findings(studies.shortcut_rows(trial))
+    return found, doubtful, []

@@ -83,12 +83,16 @@ def train(
     """
     from handful.errors import UsageError
     from handful.reporting import write
+    from handful.training.automatic import check
     from handful.training.fit import fit
 
     given = {**settings, "data": os.fspath(data) if data is not None else None}
     recipe: Recipe = resolve(*layers, given)
     if not recipe.data:
         raise UsageError("no data was given", "handful train FOLDER")
+    if run:
+        Run.vacant(run, resume)
+    check(recipe)
     finished = fit(recipe, Path(run) if run else None, teller, command, resume)
     write(finished.path, lang)
     return TrainedRun(finished)

@@ -1,6 +1,10 @@
-"""Predict pictures: python predict.py FILE...   prints file, label, confidence.
+"""Predict pictures.
 
-Needs numpy, onnxruntime and pillow (see requirements.txt). `python predict.py --verify` repeats the proof on this machine.
+    python predict.py FILE...     a line a file: file, label, confidence, with tabs between
+    python predict.py --verify    repeat the proof that came with the model, on this machine: OK or FAILED
+
+A line on stderr names files of which the model is so unsure that they may be something it does not know.
+Needs numpy, onnxruntime and pillow (see requirements.txt).
 """
 
 import json
@@ -36,15 +40,23 @@ class Model:
 
 
 def verify(model):
-    rows = json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
+    try:
+        rows = json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
+        found = np.stack([model.logits(HERE / row["file"]) for row in rows])
+    except (OSError, ValueError) as error:
+        print(f"the proof cannot be read ({error}): FAILED")
+        return 1
     expected = np.array([row["logits"] for row in rows])
-    found = np.stack([model.logits(HERE / row["file"]) for row in rows])
     error = np.abs(found - expected).max() / max(np.ptp(expected, axis=0).max(), 1e-6)
-    print(f"largest difference {error:.1e} of the spread over {len(rows)} files")
-    return 0 if error < 1e-3 else 1
+    good = bool(error < 1e-3)
+    print(f"largest difference {error:.1e} of the spread over {len(rows)} files: {'OK' if good else 'FAILED'}")
+    return 0 if good else 1
 
 
 def main(arguments):
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__.strip(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
     model = Model()
     if arguments == ["--verify"]:
         return verify(model)
@@ -56,7 +68,9 @@ def main(arguments):
                 print(json.dumps([float(v) for v in model.logits(file)]))
             else:
                 label, confidence = model.predict(file)
-                print(f"{file}\t{label}\t{confidence:.4f}")
+                print(f"{file}\t{label}\t{confidence:.4f}", flush=True)
+                if confidence < model.about["unknown_below"]:
+                    print(f"{file}: may be something the model does not know", file=sys.stderr)
         except ValueError as error:
             print(f"{file}: {error}", file=sys.stderr)
             failed = 1

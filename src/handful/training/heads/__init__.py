@@ -17,7 +17,7 @@ from handful.graph import Graph
 from handful.metrics.calibration import log_loss, temperature
 from handful.registry import Registry
 
-_BLOCK = 2048  # rows at a time: a pass over the features never holds a second copy of them
+_BLOCK = 1024  # rows at a time: a pass over the features never holds a second copy of them
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,10 @@ class Head:
     steps: tuple[Step, ...]
 
     def logits(self, x: np.ndarray) -> np.ndarray:
-        """float32 [n, classes], computed in blocks of rows."""
-        parts = []
-        for start in range(0, len(x), _BLOCK):
-            block = x[start : start + _BLOCK]
-            for step in self.steps:
-                block = step(block)
-            parts.append(block.astype(np.float32))
-        return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        """float32 [n, classes]."""
+        for step in self.steps:
+            x = step(x)
+        return x.astype(np.float32)
 
     def graph(self, g: Graph, x: str) -> str:
         for step in self.steps:
@@ -118,14 +114,27 @@ class Problem:
         """Rows of one sample weigh one together."""
         return np.asarray(1.0 / np.bincount(self.sample, minlength=len(self.labels))[self.sample], dtype=np.float32)
 
+    def rows(self, samples: np.ndarray) -> np.ndarray:
+        """Row numbers of the unchanged files of some samples."""
+        wanted = np.zeros(len(self.labels), bool)
+        wanted[samples] = True
+        return np.flatnonzero(wanted[self.sample] & self.plain)
+
+    def pooled(self, values: np.ndarray, rows: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """Means over the windows of each of `samples` (ascending): values [len(rows), m] -> [len(samples), m]."""
+        owner = np.searchsorted(samples, self.sample[rows])
+        total = np.zeros((len(samples), values.shape[1]), values.dtype)
+        np.add.at(total, owner, values)
+        return np.asarray(
+            total / np.maximum(np.bincount(owner, minlength=len(samples)), 1)[:, None].astype(values.dtype)
+        )
+
     def predict(self, head: Head, samples: np.ndarray) -> np.ndarray:
-        """Logits [len(samples), classes] of samples by a head, windows averaged."""
-        wanted = np.isin(self.sample, samples) & self.plain
-        logits = head.logits(self.x[wanted])
-        owner = np.searchsorted(samples, self.sample[wanted])
-        total = np.zeros((len(samples), logits.shape[1] if len(logits) else self.classes), np.float32)
-        np.add.at(total, owner, logits)
-        return np.asarray(total / np.bincount(owner, minlength=len(samples))[:, None])
+        """Logits float32 [len(samples), classes] of samples (ascending) by a head, windows averaged."""
+        rows = self.rows(samples)
+        parts = [head.logits(self.x[rows[i : i + _BLOCK]]) for i in range(0, len(rows), _BLOCK)]
+        logits = np.concatenate(parts) if parts else np.zeros((0, self.classes), np.float32)
+        return self.pooled(logits, rows, samples)
 
 
 @dataclass(frozen=True)
@@ -172,7 +181,14 @@ class Unit:
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         if self._copy is not None:
             return np.asarray(self._copy[rows])
-        return np.asarray(self._x[rows] * self._scale[rows] - self.mean)
+        block = self._x[rows] * self._scale[rows]
+        block -= self.mean
+        return np.asarray(block)
+
+    def times(self, rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """float32 [len(rows), m]: those rows times `weight` [width, m]."""
+        parts = [self[rows[i : i + _BLOCK]] @ weight for i in range(0, len(rows), _BLOCK)]
+        return np.concatenate(parts) if parts else np.zeros((0, weight.shape[1]), np.float32)
 
     def basis(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues [r] of X'X and its eigenvectors float32 [width, r], of the space that the rows span."""

@@ -17,11 +17,14 @@ from handful.training.heads import Fitted, Head, Problem, Step, Unit, choose, he
 STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # C of scikit-learn, from strong to weak penalty
 _ITERATIONS = 300
 _TOLERANCE = 1e-3
-_BLOCK = 2048
+_BLOCK = 1024
+_PRODUCT = 2_000_000  # elements of a block of rows times all problems and classes
 _SMALL = 4_000_000  # elements up to which a rotated copy of the features pays
 
 
-def solve(x: Unit, onehot: np.ndarray, weights: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def solve(
+    x: Unit, onehot: np.ndarray, weights: np.ndarray, strengths: np.ndarray, weighting: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Minimise sum_i w_i * cross_entropy_i + |W|^2 / (2 C) for several weightings w and strengths C, intercept not penalised.
 
     Nesterov's method with restarts under Boehning's bound: the Hessian of the loss is at most X'X / 2 (Boehning 1992,
@@ -30,18 +33,20 @@ def solve(x: Unit, onehot: np.ndarray, weights: np.ndarray, strengths: np.ndarra
     Args:
         x: embeddings [rows, width].
         onehot: float32 [rows, classes].
-        weights: float32 [problems, rows], each at most 1.
+        weights: float32 [weightings, rows], each at most 1.
         strengths: float [problems].
+        weighting: int [problems], the row of `weights` that each problem uses; one after the other when None.
 
     Returns:
         (W float32 [problems, width, classes], b float32 [problems, classes])
     """
     problems, classes = len(strengths), onehot.shape[1]
+    which = np.arange(problems) if weighting is None else weighting
     values, basis = x.basis()
     z = _rotated(x, basis)
     penalty = (1.0 / strengths).astype(np.float32)[:, None, None]  # [P, 1, 1]
     step = 1.0 / (0.5 * values[None, :, None].astype(np.float32) + penalty)
-    bias_step = 1.0 / (0.5 * weights.sum(axis=1)).astype(np.float32)[:, None]
+    bias_step = 1.0 / (0.5 * weights.sum(axis=1)).astype(np.float32)[which, None]
     w = np.zeros((problems, basis.shape[1], classes), np.float32)
     b = np.zeros((problems, classes), np.float32)
     w_old, b_old, momentum = w.copy(), b.copy(), np.ones(problems, np.float32)
@@ -52,7 +57,9 @@ def solve(x: Unit, onehot: np.ndarray, weights: np.ndarray, strengths: np.ndarra
         beta = ((t - 1) / t_next)[:, None]
         v = w[active] + beta[:, :, None] * (w[active] - w_old[active])
         c = b[active] + beta * (b[active] - b_old[active])
-        grad, grad_b = _gradient(x if z is None else z, None if z is not None else basis, v, c, onehot, weights[active])
+        grad, grad_b = _gradient(
+            x if z is None else z, None if z is not None else basis, v, c, onehot, weights, which[active]
+        )
         grad += penalty[active] * v
         w_new, b_new = v - step[active] * grad, c - bias_step[active] * grad_b
         moved = w_new - w[active]
@@ -74,11 +81,9 @@ def _rotated(x: Unit, basis: np.ndarray) -> np.ndarray | None:
     return x[slice(None)] @ basis if x.shape[0] * basis.shape[1] <= _SMALL else None
 
 
-def _blocks(z: np.ndarray | Unit) -> Iterator[tuple[slice, np.ndarray]]:
-    if isinstance(z, Unit):
-        yield from z.blocks()
-    else:
-        yield from ((slice(i, i + _BLOCK), z[i : i + _BLOCK]) for i in range(0, len(z), _BLOCK))
+def _blocks(z: np.ndarray | Unit, most: int) -> Iterator[tuple[slice, np.ndarray]]:
+    size = min(_BLOCK, most)
+    yield from ((slice(i, i + size), z[i : i + size]) for i in range(0, z.shape[0], size))
 
 
 def _gradient(
@@ -88,6 +93,7 @@ def _gradient(
     c: np.ndarray,
     onehot: np.ndarray,
     weights: np.ndarray,
+    which: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the weighted cross-entropy by (v, c), all problems in one product, rows in blocks."""
     problems, width, classes = v.shape
@@ -95,14 +101,14 @@ def _gradient(
     columns = flat if basis is None else basis @ flat
     total = np.zeros((z.shape[1], problems * classes), np.float32)
     bias = np.zeros((problems, classes), np.float32)
-    for rows, block in _blocks(z):
+    for rows, block in _blocks(z, max(64, _PRODUCT // columns.shape[1])):
         p = (block @ columns).reshape(len(block), problems, classes)
         p += c
         p -= p.max(axis=2, keepdims=True)
         np.exp(p, out=p)
         p /= p.sum(axis=2, keepdims=True)
         p -= onehot[rows, None, :]
-        p *= weights[:, rows].T[:, :, None]
+        p *= weights[which, rows].T[:, :, None]
         bias += p.sum(axis=0)
         total += block.T @ p.reshape(len(block), problems * classes)
     grad = total if basis is None else basis.T @ total
@@ -124,16 +130,16 @@ def logistic(problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) 
     results = [np.full((len(problem.labels), problem.classes), np.nan, np.float32) for _ in masks]
     if trains:
         table = np.stack(trains)[:, problem.sample] * problem.row_weights
-        w, b = solve(
-            x, onehot, np.repeat(table, len(STRENGTHS), axis=0).astype(np.float32), np.tile(STRENGTHS, len(trains))
-        )
-        by_strength = np.full((len(masks), len(STRENGTHS), len(problem.labels), problem.classes), np.nan, np.float32)
+        count = len(STRENGTHS)
+        w, b = solve(x, onehot, table, np.tile(STRENGTHS, len(trains)), np.repeat(np.arange(len(trains)), count))
+        by_strength = np.full((len(masks), count, len(problem.labels), problem.classes), np.nan, np.float32)
         for number, (i, fold) in enumerate(owners):
             held = np.flatnonzero(inner[i] == fold)
-            rows = problem.plain & np.isin(problem.sample, held)
-            for s in range(len(STRENGTHS)):
-                at = number * len(STRENGTHS) + s
-                by_strength[i, s, held] = _pooled(x[rows] @ w[at] + b[at], problem.sample[rows], held)
+            rows = problem.rows(held)
+            part = slice(number * count, (number + 1) * count)
+            logits = x.times(rows, w[part].transpose(1, 0, 2).reshape(x.shape[1], -1)) + b[part].ravel()
+            found = problem.pooled(logits, rows, held).reshape(len(held), count, problem.classes)
+            by_strength[i][:, held] = found.transpose(1, 0, 2)
         for i in range(len(masks)):
             known = inner[i] >= 0
             losses = np.array(
@@ -151,10 +157,3 @@ def logistic(problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) 
         )
         for i in range(len(masks))
     ]
-
-
-def _pooled(logits: np.ndarray, owner: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    at = np.searchsorted(samples, owner)
-    total = np.zeros((len(samples), logits.shape[1]), np.float32)
-    np.add.at(total, at, logits)
-    return np.asarray(total / np.bincount(at, minlength=len(samples))[:, None])

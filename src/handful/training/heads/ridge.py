@@ -44,15 +44,10 @@ def _left_out(kernel: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.
     return result
 
 
-def _pooled(rows: np.ndarray, owner: np.ndarray, plain: np.ndarray, samples: int) -> np.ndarray:
-    total = np.zeros((samples, rows.shape[1]))
-    np.add.at(total, owner[plain], rows[plain])
-    return np.asarray(total / np.maximum(np.bincount(owner[plain], minlength=samples), 1)[:, None])
-
-
 def _fit(problem: Problem, mask: np.ndarray, folds: np.ndarray, kernel: str) -> Fitted:
     wanted = mask[problem.sample]
     owner, plain = problem.sample[wanted], problem.plain[wanted]
+    numbers = np.flatnonzero(wanted)[plain]
     scale = scaling(problem.x[wanted], problem.blocks)
     x = scale(problem.x[wanted])
     targets = np.eye(problem.classes)[problem.labels[owner]]
@@ -69,10 +64,10 @@ def _fit(problem: Problem, mask: np.ndarray, folds: np.ndarray, kernel: str) -> 
         )
         if (folds >= 0).any():
             held = _left_out(made, targets - base, folds[owner])
-            known = np.flatnonzero(folds >= 0)
+            known, everyone = np.flatnonzero(folds >= 0), np.arange(len(problem.labels))
             truth = np.eye(problem.classes)[problem.labels[known]]
             for alpha, rows in zip(ALPHAS, held, strict=True):
-                found = _pooled(np.nan_to_num(rows), owner, plain, len(problem.labels))[known] + base
+                found = problem.pooled(np.nan_to_num(rows)[plain], numbers, everyone)[known] + base
                 loss = float(((found - truth) ** 2).mean())
                 if best is None or loss < best[0] * 0.999:
                     best = (loss, float(alpha), gamma, made)

@@ -1,0 +1,156 @@
+"""Measures on real data whether handful's promises hold: likely wrong labels, calibration, sets, unknowns, leaks.
+
+Settings are never chosen here; every study draws its own training and test samples. Used by `make bench`, or alone:
+`python benchmarks/trust.py flips resplits unknowns leak --studies 200`. Needs the real data sets (HANDFUL_TEST_DATA).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from handful.audit.labels import ranking
+from handful.config import Recipe, resolve
+from handful.data import Dataset, load_data
+from handful.metrics import calibration
+from handful.training import studies
+from handful.training.trial import Trial
+
+HERE = Path(__file__).resolve().parent
+DATA = Path(os.environ.get("HANDFUL_TEST_DATA", HERE.parents[1] / "shared" / "data"))
+WEIGHTS = DATA / "weights" / "squeezenet1_0_imagenet.safetensors"
+FLIPPED, SUSPICIOUS = 0.05, 0.10
+
+
+def photos(part: str = "train") -> Recipe:
+    return resolve({"data": DATA / "catsdogs" / part, "model": "squeezenet1_0", "weights": WEIGHTS})
+
+
+def sounds() -> Recipe:
+    return resolve({"data": DATA / "esc10", "pattern": "{fold}-{group}-{}", "weights": "none"})
+
+
+def whole(recipe: Recipe) -> Dataset:
+    """All samples of a task, given folds forgotten: they are drawn anew in each study."""
+    parts = [load_data(recipe.data, pattern=recipe.pattern)]
+    if Path(recipe.data).name == "train":
+        parts.append(load_data(Path(recipe.data).parent / "test"))
+    samples = [replace(s, split="", fold="") for part in parts for s in part.samples]
+    return Dataset(parts[0].root, parts[0].modality, tuple(samples))
+
+
+def evaluated(recipe: Recipe, dataset: Dataset) -> tuple[Trial, object]:
+    trial = Trial(recipe, dataset=dataset)
+    trial.prepare()
+    return trial, trial.evaluate()
+
+
+def flips(count: int) -> list[str]:
+    """Five in a hundred labels changed at random: how many of them are among the tenth that is most suspicious."""
+    lines = []
+    for name, recipe in (("cats and dogs", photos()), ("ESC-10", sounds())):
+        found = []
+        for seed in range(5):
+            data = load_data(recipe.data, pattern=recipe.pattern)
+            rng = np.random.default_rng(seed)
+            wrong = rng.permutation(len(data.samples))[: round(FLIPPED * len(data.samples))]
+            changed = list(data.samples)
+            for i in wrong:
+                others = [c for c in data.classes if c != changed[i].label]
+                changed[i] = replace(changed[i], label=others[rng.integers(len(others))])
+            flipped = {changed[i].file for i in wrong}
+            trial, scored = evaluated(recipe, replace(data, samples=tuple(changed)))
+            p = trial.prepared
+            order = ranking(scored.probabilities.mean(axis=0), p.labels)[: round(SUSPICIOUS * len(p.samples))]
+            found.append(len(flipped & {p.samples[i].file for i in order}) / len(flipped))
+        shares = ", ".join(f"{share:.2f}" for share in found)
+        lines.append(
+            f"| flipped labels among the tenth most suspicious, {name} | {np.mean(found):.2f} ({shares}) | 0.80 |"
+        )
+    return lines
+
+
+def resplits(count: int) -> list[str]:
+    """Trained on some, tested on the others, many times: expected calibration error, and what 90 % sets cover."""
+    lines = []
+    for name, recipe, share in (("cats and dogs", photos(), 1 / 3), ("ESC-10", sounds(), 3 / 4)):
+        data = whole(recipe)
+        keys = np.array([s.group or s.sha256 for s in data.samples])
+        errors, limits, covered, right = [], [], [], []
+        for seed in range(count):
+            rng = np.random.default_rng([seed, 17])
+            sources = rng.permutation(np.unique(keys))
+            drawn = set(sources[: round(share * len(sources))])
+            train = tuple(s for s, key in zip(data.samples, keys, strict=True) if key in drawn)
+            test = [s for s, key in zip(data.samples, keys, strict=True) if key not in drawn]
+            trial, scored = evaluated(recipe, replace(data, samples=train))
+            samples, logits, _ = trial.strategy.predict(test)
+            probabilities = calibration.softmax(logits.astype(np.float64) / scored.temperature)
+            names = trial.prepared.names
+            known = [i for i, s in enumerate(samples) if s.label in names]
+            labels = np.array([names.index(samples[i].label) for i in known])
+            probabilities = probabilities[known]
+            errors.append(calibration.expected_calibration_error(probabilities, labels))
+            limits.append(calibration.ece_limit(probabilities, seed=seed))
+            sets = calibration.conformal_sets(probabilities, scored.set_quantile)
+            covered.append(sets[np.arange(len(labels)), labels].mean())
+            right.append((probabilities.argmax(axis=1) == labels).mean())
+        lines += [
+            f"| calibration error over {count} resplits, {name} (accuracy {np.mean(right):.3f}) | {np.mean(errors):.3f} | at most {np.mean(limits):.3f} (95th percentile of a perfect one) |",
+            f"| 90 % sets cover, {count} resplits, {name} | {100 * np.mean(covered):.1f} % | 88.5 to 92 % |",
+        ]
+    return lines
+
+
+def unknowns(count: int) -> list[str]:
+    """Whole classes left out, and faces shown to a model of cats and dogs."""
+    trial, scored = evaluated(sounds(), load_data(sounds().data, pattern=sounds().pattern))
+    left = studies.unknown(trial, scored)
+    rows = ", ".join(f"{name} {row['auroc']:.2f}" for name, row in left["classes"].items())
+    trial, scored = evaluated(photos(), load_data(photos().data))
+
+    def sureness(folder: str) -> np.ndarray:
+        logits = trial.strategy.predict(load_data(DATA / folder).samples).logits
+        return calibration.softmax(logits.astype(np.float64) / scored.temperature).max(axis=1)
+
+    known, faces = sureness("catsdogs/test"), sureness("faces2/test")
+    return [
+        f"| unknown by leaving one class out, ESC-10 | AUROC {left['auroc']:.2f}, missed {left['miss']['value']:.2f} at {left['false_alarm']['value']:.2f} false alarms ({rows}) | reported |",
+        f"| faces shown to a model of cats and dogs | AUROC {calibration.auroc(known, faces):.2f}, missed {(faces >= scored.unknown_below).mean():.2f}, false alarms {(known < scored.unknown_below).mean():.2f} | reported |",
+    ]
+
+
+def leak(count: int) -> list[str]:
+    """What a random split would have said of clips cut from the same recordings."""
+    trial, scored = evaluated(sounds(), load_data(sounds().data, pattern=sounds().pattern))
+    found = studies.leak(trial, scored)
+    s, f = scored.summary["score"], found["flatters"]
+    return [
+        f"| ESC-10: by recording; by a random split; difference | {s['value']:.3f}; {found['naive']['value']:.3f}; {f['value']:+.3f} ({f['low']:+.3f} to {f['high']:+.3f}), {found['torn']} recordings torn | reported |"
+    ]
+
+
+PARTS: dict[str, Callable[[int], list[str]]] = {
+    "flips": flips,
+    "resplits": resplits,
+    "unknowns": unknowns,
+    "leak": leak,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--studies", type=int, default=200, help="resplits of each data set")
+    options = parser.parse_args()
+    for name in options.parts:
+        print("\n".join(PARTS[name](options.studies)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

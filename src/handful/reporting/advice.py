@@ -1,0 +1,142 @@
+"""What to do next: the most urgent first, what concerns the data before what concerns the model.
+
+Knows the keys of run.json; a line is a sentence of `words`. Knows nothing about HTML.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handful.metrics.intervals import wilson
+from handful.reporting.words import Name, Number, Sentence, chance, load, shortcut_name
+
+WIDE_INTERVAL = 0.2
+POOR_CALIBRATION = 0.1
+POOR_NOVELTY = 0.5  # share of unknown things that pass as known
+CLASSES_NAMED = 2
+
+
+def advice(result: dict[str, Any], lang: str = "en") -> list[str]:
+    """What to do next, most urgent first; never empty."""
+    texts = load(lang)
+    return [texts.say(sentence) for sentence in advise(result)]
+
+
+def advise(result: dict[str, Any]) -> list[Sentence]:
+    """`advice` as sentences. What concerns the data comes before what concerns the model."""
+    parts = (_about_data, _about_splits, _about_score, _about_classes, _about_more, _about_unknown, _about_confidence)
+    return [sentence for part in parts for sentence in part(result)] or [Sentence("advice.good")]
+
+
+def _about_data(result: dict[str, Any]) -> list[Sentence]:
+    findings = result.get("findings") or []
+    urgent = [finding for finding in findings if finding.get("severity") == "error"]
+    # What has a line of its own is not counted a second time.
+    told = {kind for kind, key in (("wrong-label", "doubtful"), ("shortcut", "shortcuts")) if result.get(key)}
+    warnings = [f for f in findings if f.get("severity") == "warning" and f.get("kind") not in told]
+    found = []
+    if urgent:
+        found.append(Sentence("advice.errors", {"n": len(urgent)}))
+    if doubtful := result.get("doubtful"):
+        first = {key: Name(str(doubtful[0].get(key, ""))) for key in ("file", "label", "suggested")}
+        found.append(Sentence("advice.doubtful", {"n": len(doubtful), **first}))
+    for i, row in enumerate(result.get("shortcuts") or []):
+        if row.get("above_chance"):
+            score = (row.get("score") or {}).get("value")
+            values = {"name": shortcut_name(row), "score": Number(score, "percent", ("shortcuts", i, "score", "value"))}
+            found.append(Sentence("advice.shortcut", {**values, "chance": Number(row.get("chance"), "percent")}))
+    if warnings:
+        found.append(Sentence("advice.warnings", {"n": len(warnings)}))
+    untested = result.get("untested") or []
+    if untested:
+        found.append(Sentence("advice.untested", {"n": len(untested), "names": Name(", ".join(untested[:5]))}))
+    return found
+
+
+def _about_splits(result: dict[str, Any]) -> list[Sentence]:
+    flatters = (result.get("leak") or {}).get("flatters") or {}
+    if (flatters.get("low") or 0) <= 0:
+        return []
+    return [Sentence("advice.leak", {"points": Number(flatters.get("value"), "points", ("leak", "flatters", "value"))})]
+
+
+def _about_score(result: dict[str, Any]) -> list[Sentence]:
+    score, test = result.get("score") or {}, result.get("test") or {}
+    if score.get("value") is None:
+        return [Sentence("advice.unmeasured")]
+    low, high, found = score.get("low"), score.get("high"), []
+    if low is not None and low <= chance(result)[0]:
+        found.append(Sentence("advice.no_better"))
+    if test.get("high") is not None and low is not None and test["high"] < low:
+        found.append(Sentence("advice.test_lower", {"value": Number(test["value"], "percent", ("test", "value"))}))
+    if low is not None and high is not None and high - low > WIDE_INTERVAL:
+        found.append(Sentence("advice.wide", {"width": Number(high - low, "percent")}))
+    return found
+
+
+def _about_classes(result: dict[str, Any]) -> list[Sentence]:
+    classes = {
+        name: row
+        for name, row in (result.get("per_class") or {}).items()
+        if (row or {}).get("recall") is not None and row.get("n")
+    }
+    if len(classes) < 2:
+        return []
+    worst = min(classes, key=lambda name: classes[name]["recall"])
+    recall, n = classes[worst]["recall"], classes[worst]["n"]
+    overall = (result.get("score") or {}).get("value")
+    # Only a class whose whole interval lies below the average is called weak; the rest may be luck.
+    if overall is None or wilson(round(recall * n), n)[1] >= overall:
+        return []
+    values = {"name": Name(worst), "recall": Number(recall, "percent")}
+    confusion = result.get("confusion") or {}
+    labels = confusion.get("labels") or []
+    if worst in labels:
+        row = list(confusion["counts"][labels.index(worst)])
+        row[labels.index(worst)] = 0
+        if max(row) > 0:
+            taken = {
+                "other": Name(labels[row.index(max(row))]),
+                "times": Number(max(row), "count"),
+                "n": Number(n, "count"),
+            }
+            return [Sentence("advice.weak_class_confused", {**values, **taken})]
+    return [Sentence("advice.weak_class", values)]
+
+
+def _about_more(result: dict[str, Any]) -> list[Sentence]:
+    """Where more samples would help most, and where they would not."""
+    curve = result.get("curve") or {}
+    classes = {name: row or {} for name, row in (curve.get("classes") or {}).items()}
+    wanted = [name for name, row in classes.items() if row.get("more") and row.get("gain") and not row.get("done")]
+    found = []
+    for name in sorted(wanted, key=lambda name: -classes[name]["gain"])[:CLASSES_NAMED]:
+        path, row = ("curve", "classes", name), classes[name]
+        if curve.get("worth"):
+            said = {
+                "n": Number(row["more"], "count", (*path, "more")),
+                "gain": Number(curve["worth"], "points", ("curve", "worth")),
+            }
+            found.append(Sentence("advice.more", {"name": Name(name), **said}))
+        else:
+            gain = Number(row["gain"], "points", (*path, "gain"))
+            found.append(Sentence("advice.double", {"name": Name(name), "gain": gain}))
+    done = [name for name, row in classes.items() if row.get("done")]
+    if done:
+        found.append(Sentence("advice.done", {"n": len(done), "names": Name(", ".join(done))}))
+    return found
+
+
+def _about_unknown(result: dict[str, Any]) -> list[Sentence]:
+    miss = (result.get("unknown") or {}).get("miss") or {}
+    if (miss.get("value") or 0) <= POOR_NOVELTY:
+        return []
+    return [Sentence("advice.unknown", {"miss": Number(miss["value"], "percent", ("unknown", "miss", "value"))})]
+
+
+def _about_confidence(result: dict[str, Any]) -> list[Sentence]:
+    calibration = result.get("calibration") or {}
+    ece, limit = calibration.get("ece"), calibration.get("ece_limit")
+    if ece is None or ece <= (POOR_CALIBRATION if limit is None else limit):
+        return []
+    return [Sentence("advice.confidence", {"ece": Number(ece, "percent", ("calibration", "ece"))})]

@@ -1,0 +1,189 @@
+"""One model and strategy on one data set, ready to be evaluated: what training, the data doctor and races share.
+
+Reads and writes nothing but caches; knows the order of the first half of things, `fit` knows the second.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from handful.audit.doctor import duplicates, from_facts, too_few, unreadable
+from handful.audit.sources import from_metadata
+from handful.config import Recipe
+from handful.data import Dataset, Finding, Sample, load_data
+from handful.data.splits import Plan, join, join_pairs, plan
+from handful.errors import DataError, FileError
+from handful.features import Frontend, frontends
+from handful.files import shown
+from handful.runs import Teller
+from handful.training import automatic, evaluation
+from handful.training.embedding import Clock
+from handful.training.evaluation import Scored
+from handful.training.reading import Reader
+from handful.training.strategies import Job, Strategy, strategies
+
+REPEATS = ((300, 5), (1000, 2))  # up to so many samples, so many repeats of the cross-validation; above, one
+
+
+@dataclass
+class Prepared:
+    """Readable training samples with everything that decides the folds."""
+
+    samples: list[Sample]
+    names: list[str]
+    labels: np.ndarray
+    groups: np.ndarray
+    grouped: bool
+    plan: Plan
+    findings: list[Finding] = field(default_factory=list)
+
+
+class Trial:
+    """A recipe resolved on its data. `prepare` reads and embeds, `evaluate` gives out-of-fold results and fits the model.
+
+    Attributes after construction: recipe, dataset, choice, frontend; after `prepare`: reader, strategy, prepared.
+    """
+
+    strategy: Strategy
+    prepared: Prepared
+
+    def __init__(self, recipe: Recipe, teller: Teller | None = None, dataset: Dataset | None = None) -> None:
+        """Find the data (unless a `dataset` is given) and choose model and strategy."""
+        self.recipe, self.teller, self.clock = recipe, teller or Teller(), Clock()
+        with self.clock.stage("scan"):
+            self.dataset = dataset or load_data(
+                recipe.data, modality=recipe.modality, labels=recipe.labels, pattern=recipe.pattern, classes=recipe.classes,
+                per_class=recipe.per_class, seed=recipe.seed,
+            )  # fmt: skip
+            _enough([s for s in self.dataset.samples if s.split != "test"], self.dataset)
+            if dataset is None:
+                self.teller.say(_found(self.dataset))
+            frontend = _frontend(recipe, self.dataset)
+        self.choice = automatic.choose(recipe, frontend, self.teller.say)
+        self.frontend = frontend.resized(self.choice.model.input_size)
+        self.reader = Reader(self.frontend, recipe.threads)
+
+    def prepare(self, log: Callable[..., None] = lambda **event: None, folds: Plan | None = None) -> None:
+        """Read the training samples, group what belongs together, plan the folds (or take over those that are given)."""
+        job = Job(
+            self.recipe, self.reader, self.choice.model, self.choice.weights, self.clock, self.teller.progress, log
+        )
+        self.strategy = strategies.get(self.choice.strategy)(job)
+        samples, errors = self.strategy.load([s for s in self.dataset.samples if s.split != "test"])
+        self.prepared = arrange(self.recipe, self.dataset, samples, errors, self.reader, self.strategy.repeats)
+        if folds is not None:
+            self.prepared.plan = folds
+
+    def evaluate(self) -> Scored:
+        """Out-of-fold results by the plan; the strategy then holds the model that is fitted on everything."""
+        p = self.prepared
+        return self.score(self.strategy.evaluate(p.labels, p.groups, len(p.names), p.plan), p.plan)
+
+    def score(self, logits: np.ndarray, folds: Plan) -> Scored:
+        """What out-of-fold logits [repeats, samples, classes] by these folds say."""
+        p = self.prepared
+        named = p.groups if p.grouped else None
+        return evaluation.evaluate(logits, p.labels, p.names, folds, named, self.recipe.seed)
+
+    def rehearse(self, folds: Plan, groups: np.ndarray | None = None) -> np.ndarray:
+        """Out-of-fold logits [repeats, samples, classes] by other folds (and other groups); the fitted model stays."""
+        p = self.prepared
+        held = np.stack([folds.folds[repeat] == fold for repeat, fold, _ in folds.masks()])
+        groups = p.groups if groups is None else groups
+        return folds.gather(self.strategy.rehearse(p.labels, groups, len(p.names), ~held, held))
+
+
+def _enough(samples: list[Sample], dataset: Dataset) -> None:
+    counts = Counter(sample.label for sample in samples)
+    where = shown(str(dataset.root))
+    if len(counts) == 1:
+        name = shown(next(iter(counts)))
+        raise DataError(f"{where} has only one class, {name!r}", "add a folder with examples of something else")
+    if not counts:
+        rejects = "; ".join(f.message for f in dataset.findings[:3])
+        raise DataError(
+            f"{where} has nothing to train on" + (f": {rejects}" if rejects else ""),
+            "put files into one folder for each class",
+        )
+    if max(counts.values()) < 2:
+        raise DataError(
+            "every class has a single sample, so nothing can be tested", "add at least four more to each class"
+        )
+
+
+def _found(dataset: Dataset) -> str:
+    kind = {"image": "pictures", "audio": "sounds"}.get(dataset.modality, "samples")
+    counts = dataset.counts
+    listed = ", ".join(f"{shown(name)} {n}" for name, n in list(counts.items())[:8]) + (
+        ", ..." if len(counts) > 8 else ""
+    )
+    return f"{len(dataset)} {kind} in {len(counts)} classes ({listed})"
+
+
+def _frontend(recipe: Recipe, dataset: Dataset) -> Frontend:
+    settings = {
+        name: value
+        for name in ("sample_rate_hz", "seconds", "features", "n_mels")
+        if (value := getattr(recipe, name)) is not None
+    }
+    return frontends.get(dataset.modality).suited([s.path for s in dataset.samples], settings)
+
+
+def inspect(samples: list[Sample], errors: list[tuple[Sample, FileError]], reader: Reader) -> list[Finding]:
+    """What reading the files has shown; needs no model."""
+    found = [unreadable(sample, error) for sample, error in errors]
+    found += duplicates(samples, reader.frontend.alike(reader.facts(samples)))
+    found += from_facts(samples, reader.facts(samples))
+    return found + too_few(samples) + from_metadata(samples, reader.facts(samples))
+
+
+def arrange(
+    recipe: Recipe, dataset: Dataset, samples: list[Sample], errors: list[tuple[Sample, FileError]], reader: Reader, repeats: int | None
+) -> Prepared:  # fmt: skip
+    """Group what belongs together and plan the folds of the samples that could be read.
+
+    Args:
+        repeats: of the cross-validation; None: by the number of samples.
+
+    Raises:
+        DataError: nothing can be tested.
+    """
+    findings = list(dataset.findings) + inspect(samples, errors, reader)
+    _enough(samples, Dataset(dataset.root, dataset.modality, (), tuple(findings)))
+    names = sorted({s.label for s in samples})
+    labels = np.array([names.index(s.label) for s in samples])
+    grouped = any(s.group for s in samples)
+    groups = join(len(samples), [s.group for s in samples], [s.sha256 for s in samples])
+    groups = join_pairs(groups, reader.frontend.alike(reader.facts(samples)))
+    if not grouped and len(np.unique(groups)) == 1:  # copies of one thing under several names: chance will say so
+        groups = np.arange(len(samples))
+    if any(s.split == "validation" for s in samples):
+        folds = _validation(samples)
+        return Prepared(samples, names, labels, groups, grouped, folds, findings)
+    alone = [c for c in range(len(names)) if len(np.unique(groups[labels == c])) < 2]
+    for c in alone:
+        n = int((labels == c).sum())
+        reason = "it has one sample" if n == 1 else f"its {n} samples are one group"
+        message = f"the class {shown(names[c])!r} cannot be tested: {reason}"
+        findings.append(Finding("too-few", "warning", message, (), "add samples from other sources"))
+    if len(alone) == len(names):
+        raise DataError(
+            "no class can be tested: each lies in a single group",
+            "add samples from another source, or give another --pattern",
+        )
+    count = recipe.repeats or repeats or next((r for n, r in REPEATS if len(samples) <= n), 1)
+    made = plan(labels, groups, grouped, [s.fold for s in samples], seed=recipe.seed, folds=recipe.folds, repeats=count)
+    return Prepared(samples, names, labels, groups, grouped, made, findings)
+
+
+def _validation(samples: list[Sample]) -> Plan:
+    row = np.array([0 if s.split == "validation" else -1 for s in samples])
+    trains = {s.label for s in samples if s.split != "validation"}
+    row[[i for i, s in enumerate(samples) if s.label not in trains]] = -1
+    if not (row >= 0).any():
+        raise DataError("no class has both training and validation samples", "give each class files in both folders")
+    return Plan(row[None], "validation part")

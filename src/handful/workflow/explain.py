@@ -1,0 +1,191 @@
+"""Explain files: pictures of what mattered, each with its deletion test, kept beside the run for its report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handful.errors import FileError, RunError, UsageError
+from handful.files import atomic_write, sha256_file, shown, to_json
+from handful.runs import Run, Teller
+
+if TYPE_CHECKING:
+    from handful.explaining import Explanation
+
+FOLDER = "explanations"
+ROWS = "explanations.json"
+OURS = re.compile(r"[0-9a-f]{16}\.(jpg|ogg)")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A file to explain: its name in the answer, where it lies, and its class where that is known."""
+
+    name: str
+    path: Path
+    label: str | None
+
+
+def explain(
+    run: str | os.PathLike[str],
+    files: Sequence[str | os.PathLike[str]] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    limit: int = 8,
+    *,
+    teller: Teller | None = None,
+    lang: str = "en",
+) -> dict[str, Any]:
+    """What mattered to a run's model in these files.
+
+    Args:
+        files: files or folders. Without any: samples of the run, the most doubtful ones and some that are clearly right.
+        out: folder for the pictures, sounds and `explanations.json`. Without: they go into the run, in the place of earlier
+            ones, and its report is made again.
+        limit: how many of the run's own samples.
+        lang: language of the report.
+
+    Returns:
+        {"schema", "folder", "files": [{"file", "label" (None: not known), "predicted", "confidence", "method", "before",
+        "overlay", "sound", "filtered" (paths below `folder`, None where there is none), "deletion": {"salient", "random",
+        "passed"}}, or {"file", "error"} where one cannot be read]}
+
+    Raises:
+        RunError: no such run.
+        UsageError: nothing to explain.
+    """
+    from handful.explaining import explain as explanations
+    from handful.reporting import write as write_report
+
+    teller = teller or Teller()
+    opened = Run.open(run)
+    if limit < 1:
+        raise UsageError(f"limit is {limit}", "give at least 1")
+    asked = _given(opened, files) if files else _own(opened, limit, teller)
+    if not asked:
+        raise UsageError("there is nothing to explain", f"handful explain {shown(str(opened.path))} FILE...")
+    folder = Path(out).expanduser().absolute() if out else opened.path
+    rows: list[dict[str, Any]] = []
+    for one, answer in zip(asked, explanations(_model(opened), [one.path for one in asked]), strict=True):
+        rows.append(_row(one, answer, folder, "" if out else FOLDER))
+        if teller.progress:
+            teller.progress("explain", len(rows), len(asked))
+    good = [row for row in rows if "error" not in row]
+    if good:
+        atomic_write(folder / ROWS, to_json(good, indent=1) + "\n")
+        if not out:
+            _sweep(opened.path, good)
+            write_report(opened.path, lang)
+    return {"schema": 1, "folder": str(folder), "files": rows}
+
+
+def _row(one: _Asked, answer: Explanation | tuple[str, FileError], folder: Path, below: str) -> dict[str, Any]:
+    """What is said of one file; its pictures and sounds are written."""
+    if isinstance(answer, tuple):
+        error = answer[1]
+        return {"file": one.name, "error": error.message + (f" ({error.hint})" if error.hint else "")}
+    kept = {key: _keep(folder, below, *found) for key, found in answer.artefacts.items()}
+    test = answer.deletion
+    return {
+        "file": one.name, "label": one.label, "predicted": answer.predicted, "confidence": answer.confidence,
+        "method": answer.method, "before": kept["before"], "overlay": kept["overlay"], "sound": kept.get("sound"),
+        "filtered": kept.get("filtered"),
+        "deletion": {"salient": test.salient, "random": test.random, "passed": test.passed},
+    }  # fmt: skip
+
+
+def _model(run: Run) -> bytes:
+    try:
+        return run.file("model.onnx").read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"model.onnx of {shown(str(run.path))} cannot be read ({error.strerror})", "the run is damaged: train again"
+        ) from error
+
+
+def _keep(folder: Path, below: str, content: bytes, suffix: str) -> str:
+    """Write one picture or sound under the hash of its content; returns its path below `folder`."""
+    name = f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    name = f"{below}/{name}" if below else name
+    if not (folder / name).is_file():
+        atomic_write(folder / name, content)
+    return name
+
+
+def _sweep(run: Path, rows: list[dict[str, Any]]) -> None:
+    """Remove the pictures and sounds of earlier explanations from the run."""
+    named = {row[key] for row in rows for key in ("before", "overlay", "sound", "filtered")}
+    for path in (run / FOLDER).iterdir():
+        if OURS.fullmatch(path.name) and f"{FOLDER}/{path.name}" not in named:
+            path.unlink(missing_ok=True)
+
+
+def _given(run: Run, files: Sequence[str | os.PathLike[str]]) -> list[_Asked]:
+    """The user's files; the class of one that the run was trained on is known."""
+    from handful.workflow.predict import _expand
+
+    labels = {row["sha256"]: str(row["label"]) for row in run.rows("samples.jsonl")}
+
+    def label(path: Path) -> str | None:
+        try:
+            return labels.get(sha256_file(path))
+        except OSError:
+            return None  # said when it is read
+
+    return [_Asked(str(path), path, label(path)) for path in _expand(files)]
+
+
+def _own(run: Run, limit: int, teller: Teller) -> list[_Asked]:
+    """Samples of the run: half of them those whose class was given the least probability, then right ones, class by class."""
+    root = Path(str((run.result.get("data") or {}).get("path") or ""))
+    rows = [_Asked(str(row["file"]), root / str(row["file"]), str(row["label"])) for row in run.rows("samples.jsonl")]
+    there = [one for one in rows if one.path.is_file()]
+    if len(there) < len(rows):
+        teller.say(f"{len(rows) - len(there)} of {len(rows)} samples are no longer at {shown(str(root))}")
+    if not there:
+        kept = _raw_files(run)
+        if kept:
+            teller.say(f"explaining {min(limit, len(kept))} files that are kept in the run")
+        return kept[:limit]
+    own, right = _unseen(run)
+    ranked = sorted((one for one in there if one.name in own), key=lambda one: own[one.name])
+    doubtful = ranked[: (limit + 1) // 2]
+    by_class: dict[str | None, list[_Asked]] = defaultdict(list)
+    for one in reversed(ranked):
+        if right[one.name] and one not in doubtful:
+            by_class[one.label].append(one)
+    turns = [one for turn in zip_longest(*by_class.values()) for one in turn if one is not None]
+    return list(dict.fromkeys(chain(doubtful, turns, ranked, there)))[:limit]
+
+
+def _unseen(run: Run) -> tuple[dict[str, float], dict[str, bool]]:
+    """By file, from the model that had not seen it: mean probability of its own class, and whether that was the largest."""
+    scores: dict[str, list[dict[str, float]]] = defaultdict(list)
+    labels = {}
+    for row in run.rows("out_of_fold.jsonl"):
+        scores[str(row["file"])].append(row["scores"])
+        labels[str(row["file"])] = str(row["label"])
+    own, right = {}, {}
+    for file, repeats in scores.items():
+        mean = {name: sum(row.get(name, 0.0) for row in repeats) / len(repeats) for name in repeats[0]}
+        own[file] = mean.get(labels[file], 0.0)
+        right[file] = max(mean, key=lambda name: mean[name]) == labels[file]
+    return own, right
+
+
+def _raw_files(run: Run) -> list[_Asked]:
+    """What `vectors.json` keeps of the data for proving exports."""
+    import json
+
+    try:
+        rows = json.loads(run.file("vectors.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    found = [_Asked(str(row["file"]), run.file(str(row["file"])), str(row["label"])) for row in rows]
+    return [one for one in found if one.path.is_file()]
