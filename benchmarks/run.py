@@ -242,8 +242,64 @@ def accuracy(place: Path, rounds: int) -> list[str]:
     return rows
 
 
+def race(place: Path, rounds: int) -> list[str]:
+    """How soon the frozen methods of a race on 100 photos are ranked; the rest of the budget goes to networks that train."""
+    command = [
+        PYTHON, "-m", "handful", "compare", DATA / "catsdogs" / "train", "--models", "squeezenet1_0,small_cnn", "--weights", WEIGHTS,
+        "--strategies", "prototype,probe,probe:mlp,finetune:2,finetune,scratch", "--budget", "120s", "--run", place / "race",
+    ]  # fmt: skip
+    environment = {**os.environ, "HANDFUL_OFFLINE": "1", "HANDFUL_HOME": str(place / "home")}
+    start, ranked = time.perf_counter(), {}
+    with subprocess.Popen(
+        [str(c) for c in command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
+    ) as run:
+        for line in run.stderr or ():
+            if line.startswith(("prototype", "probe")):
+                ranked[line.split(" on ")[0]] = time.perf_counter() - start
+    board = json.loads((place / "race" / "leaderboard.json").read_text(encoding="utf-8"))
+    done = ", ".join(f"{row['name']} {row['score']['value']:.3f}" for row in board["rows"])
+    left = ", ".join(row["name"] for row in board["unfinished"])
+    return [
+        f"| race on 100 photos, budget 120 s: frozen methods ranked after | {max(ranked.values()):.1f} s; ranked: {done}; not finished: {left or 'none'} | 15 s |"
+    ]
+
+
+def installation(place: Path, rounds: int) -> list[str]:
+    """Size of fresh environments with the locked versions, without pip."""
+    rows = []
+    for extra, goal in (("", "below 200 MB"), ("[learn]", "")):
+        venv = place / f"venv{len(rows)}"
+        uv = [PYTHON, "-m", "uv"]
+        Timed(*uv, "venv", "--quiet", "--python", PYTHON, venv)
+        Timed(
+            *uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            venv / "bin" / "python",
+            "--constraint",
+            HERE.parent / "constraints.txt",
+            f"{HERE.parent}{extra}",
+        )
+        size = sum(f.stat().st_size for f in venv.rglob("*") if f.is_file() and not f.is_symlink())
+        rows.append(f"| installed: handful{extra} | {size / 1e6:.0f} MB | {goal} |")
+    return rows
+
+
+def trusted(place: Path, rounds: int) -> list[str]:
+    """Promises about figures, on simulated and real data: see coverage.py and trust.py."""
+    found = []
+    for command in ((HERE / "coverage.py", "--rows"), (HERE / "trust.py",)):
+        found += [
+            line for line in Timed(PYTHON, *command, home=place / "home").output.splitlines() if line.startswith("| ")
+        ]
+    return found
+
+
 PARTS: dict[str, Callable[[Path, int], list[str]]] = {
     "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "accuracy": accuracy, "memory": memory,
+    "race": race, "trusted": trusted, "installation": installation,
 }  # fmt: skip
 
 
@@ -258,7 +314,7 @@ def main() -> None:
         "| what | measured | goal |", "| --- | --- | --- |",
     ]  # fmt: skip
     for name in options.parts:
-        if not WEIGHTS.is_file() and name != "start_up":
+        if not WEIGHTS.is_file() and name not in ("start_up", "installation"):
             print(f"left out {name}: no real data at {DATA} (HANDFUL_TEST_DATA names its folder)", file=sys.stderr)
             continue
         with tempfile.TemporaryDirectory(prefix="handful-bench-") as place:

@@ -72,19 +72,17 @@ def test_no_leak_is_claimed_where_nothing_belongs_together(photo_run: Any) -> No
     assert photo_run.result["leak"] is None
 
 
-@pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four colours: the third channel is free for the fourth class, which mixes two."""
-    folder = write_photos(tmp_path_factory.mktemp("four"), ("red", "green", "blue"), per_class=15)
-    return folder
-
-
-def test_unknown_things_are_measured_by_leaving_classes_out(four: Path, tmp_path: Path) -> None:
-    result = handful.train(four, run=tmp_path / "run", **FAST).result
+def test_unknown_things_are_measured_by_leaving_classes_out(tmp_path: Path) -> None:
+    """A grey picture lies between black and white: a model of those two must be unsure of it."""
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(("black", "grey", "white")):
+        for number in range(15):
+            save(blocks(rng, 5 + 75 * index, 70), tmp_path / "data" / name / f"{number}.png")
+    result = handful.train(tmp_path / "data", run=tmp_path / "run", **FAST).result
     unknown = result["unknown"]
-    assert set(unknown["classes"]) == {"red", "green", "blue"}
+    assert set(unknown["classes"]) == {"black", "grey", "white"}
     assert 0 <= unknown["false_alarm"]["value"] <= 0.2 and unknown["false_alarm"]["n"] == 45
-    assert unknown["miss"]["n"] == 45 and unknown["auroc"] > 0.6
+    assert unknown["miss"]["n"] == 45 and unknown["classes"]["grey"]["auroc"] > 0.8
     assert unknown["below"] == handful.load(tmp_path / "run").metadata["unknown_below"]
     assert unknown.get("why") is None
 
@@ -219,3 +217,29 @@ def test_check_names_wrong_labels_and_writes_a_table_that_loads(tmp_path: Path) 
     assert len(again.samples) == 30
     with pytest.raises(DataError, match="not replaced"):
         handful.check(folder, model="statistics", fix=tmp_path / "fixed.csv")
+
+
+def test_other_names_give_the_same_figures(photos: Path, tmp_path: Path) -> None:
+    """Folds follow content: who renames files and folders gets the same score."""
+    renamed = tmp_path / "renamed"
+    for name, other in (("red", "zebra"), ("green", "apple")):
+        for number, file in enumerate(sorted((photos / name).iterdir(), reverse=True)):
+            (renamed / other).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, renamed / other / f"{number}{file.suffix}")
+    scores = [
+        handful.train(folder, run=tmp_path / f"run{i}", **FAST).score for i, folder in enumerate((photos, renamed))
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_copies_of_training_files_among_the_test_files_are_named(photos: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    test = write_photos(tmp_path / "test", per_class=3, seed=8)
+    shutil.copy(photos / "red" / "02.png", test / "red" / "same.png")
+    with Image.open(photos / "red" / "03.png") as picture:
+        picture.resize((64, 64)).save(test / "red" / "larger.png")
+    result = handful.train(photos, run=tmp_path / "run", test=str(test), **FAST).result
+    leaks = [f for f in result["findings"] if f["kind"] == "leak"]
+    assert {file for f in leaks for file in f["files"]} >= {"red/same.png", "red/larger.png"}
+    assert all(f["severity"] == "error" for f in leaks)

@@ -312,6 +312,29 @@ def curve(
 
 
 @app.command()
+def suggest(
+    run: Annotated[str, typer.Argument(help="run directory")],
+    folder: Annotated[str, typer.Argument(help="files that have no label yet")],
+    count: Annotated[int, typer.Option(min=1, help="how many files to name")] = 10,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Which unlabelled files to label next: those that would help most."""
+    from handful.workflow.suggest import Teller
+    from handful.workflow.suggest import suggest as use_case
+
+    screen = Screen(quiet, True)
+    result = use_case(run, folder, count=count, teller=Teller(screen.say, screen.progress))
+    if json:
+        _print_json(result)
+        return
+    for row in result["files"]:
+        print(f"{shown(row['file'])}\tperhaps {shown(row['label'])} ({row['confidence']:.2f})")
+    for row in result["errors"]:
+        print(f"{shown(row['file'])}: {shown(row['error'])}", file=sys.stderr)
+
+
+@app.command()
 def report(
     run: Annotated[str, typer.Argument(help="run directory")],
     open: Annotated[bool, typer.Option("--open", help="show it in the browser")] = False,

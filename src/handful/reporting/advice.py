@@ -11,6 +11,7 @@ from handful.metrics.intervals import wilson
 from handful.reporting.words import Name, Number, Sentence, chance, load, shortcut_name
 
 WIDE_INTERVAL = 0.2
+GOOD = 0.95  # accuracy from which no other method is advised
 POOR_CALIBRATION = 0.1
 POOR_NOVELTY = 0.5  # share of unknown things that pass as known
 CLASSES_NAMED = 2
@@ -24,7 +25,16 @@ def advice(result: dict[str, Any], lang: str = "en") -> list[str]:
 
 def advise(result: dict[str, Any]) -> list[Sentence]:
     """`advice` as sentences. What concerns the data comes before what concerns the model."""
-    parts = (_about_data, _about_splits, _about_score, _about_classes, _about_more, _about_unknown, _about_confidence)
+    parts = (
+        _about_data,
+        _about_splits,
+        _about_weights,
+        _about_score,
+        _about_classes,
+        _about_more,
+        _about_unknown,
+        _about_confidence,
+    )
     return [sentence for part in parts for sentence in part(result)] or [Sentence("advice.good")]
 
 
@@ -58,6 +68,14 @@ def _about_splits(result: dict[str, Any]) -> list[Sentence]:
     if (flatters.get("low") or 0) <= 0:
         return []
     return [Sentence("advice.leak", {"points": Number(flatters.get("value"), "points", ("leak", "flatters", "value"))})]
+
+
+def _about_weights(result: dict[str, Any]) -> list[Sentence]:
+    """Photos without pretrained weights: nothing else helps as much, unless it is right nearly always already."""
+    value = (result.get("score") or {}).get("value")
+    if result.get("modality") != "image" or result.get("weights") or value is None or value >= GOOD:
+        return []
+    return [Sentence("advice.weights")]
 
 
 def _about_score(result: dict[str, Any]) -> list[Sentence]:

@@ -56,7 +56,7 @@ def fit(
             result["augmentation"] = record.write_previews(run, trial, scored)
             record.write_rows(run, trial, scored, tested, found.map)
         run.write("recipe.yaml", to_yaml(_resolved(trial)))
-        record.finish(run, result, clock)
+        record.finish(run, result, clock, trial.strategy.quick)
     return run
 
 
@@ -142,16 +142,24 @@ def _score_test(test: Dataset, trial: Trial, scored: Scored) -> Tested | None:
     part = evaluation.score_part(probabilities, labels, prepared.names, groups, trial.recipe.seed)
     score = part.pop("score")
     findings = list(test.findings) + [unreadable(sample, error) for sample, error in errors]
-    trained = {s.sha256 for s in prepared.samples}
-    leaked = tuple(s.file for s in samples if s.sha256 in trained)
-    if leaked:
-        findings.append(
-            Finding(
-                "leak",
-                "error",
-                f"{len(leaked)} test files are also training files",
-                leaked,
-                "remove them from one side",
-            )
-        )
+    findings += _leaks(samples, trial)
     return Tested(samples, probabilities, score | part, findings)
+
+
+def _leaks(samples: list[Sample], trial: Trial) -> list[Finding]:
+    """Test files that are training files, or nearly."""
+    trained, reader = trial.prepared.samples, trial.reader
+    both = [*trained, *samples]
+    known = {s.sha256 for s in trained}
+    same = {s.file for s in samples if s.sha256 in known}
+    near = {
+        samples[b - len(trained)].file
+        for a, b in reader.frontend.alike(reader.facts(both))
+        if a < len(trained) <= b and both[a].sha256 != both[b].sha256
+    }
+    found = []
+    for files, how in ((same, "are also training files"), (near - same, "are near copies of training files")):
+        if files:
+            message = f"{len(files)} test files {how}"
+            found.append(Finding("leak", "error", message, tuple(sorted(files)), "remove them from one side"))
+    return found

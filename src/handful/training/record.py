@@ -125,6 +125,8 @@ def write_rows(run: Run, trial: Trial, scored: Scored, tested: Tested | None, pl
     """samples.jsonl, out_of_fold.jsonl, test.jsonl, a line at a time. `places` float [samples, 2]: the embedding map."""
     prepared, reader = trial.prepared, trial.reader
     names = prepared.names
+    order = sorted(range(len(prepared.samples)), key=lambda i: prepared.samples[i].file)
+    by_file = [prepared.samples[i] for i in order]
 
     def named(p: np.ndarray) -> dict[str, float]:
         return {name: round(float(v), 6) for name, v in zip(names, p, strict=True)}
@@ -136,14 +138,14 @@ def write_rows(run: Run, trial: Trial, scored: Scored, tested: Tested | None, pl
             "preview": _if_there(run, f"previews/{s.sha256[:16]}.jpg"), "sound": _if_there(run, f"previews/{s.sha256[:16]}.ogg"),
             **({"map": [round(float(v), 4) for v in places[i]]} if places is not None else {}),
         }
-        for i, (s, seen) in enumerate(zip(prepared.samples, reader.facts(prepared.samples), strict=True))
+        for i, s, seen in zip(order, by_file, reader.facts(by_file), strict=True)
     ))  # fmt: skip
     run.write_rows("out_of_fold.jsonl", (
         {
             "file": prepared.samples[i].file, "label": prepared.samples[i].label, "group": prepared.samples[i].group or None,
             "repeat": repeat, "fold": int(folds[i]), "scores": named(scored.probabilities[repeat, i]),
         }
-        for repeat, folds in enumerate(prepared.plan.folds) for i in np.flatnonzero(folds >= 0)
+        for repeat, folds in enumerate(prepared.plan.folds) for i in order if folds[i] >= 0
     ))  # fmt: skip
     if tested is None:
         return
@@ -163,7 +165,7 @@ def _if_there(run: Run, name: str) -> str | None:
     return name if run.has(name) else None
 
 
-def finish(run: Run, result: dict[str, Any], clock: Clock) -> None:
+def finish(run: Run, result: dict[str, Any], clock: Clock, quick: bool) -> None:
     """Costs, versions, and run.json: from here on the run exists."""
     peak_gpu, share = _gpu()
     seconds = {
@@ -180,6 +182,8 @@ def finish(run: Run, result: dict[str, Any], clock: Clock) -> None:
         "next": [
             f"handful predict {_quoted(run.path)} FILE...",
             f"handful export {_quoted(run.path)} --format onnx,bundle",
+            f"handful explain {_quoted(run.path)}",
+            *([f"handful curve {_quoted(run.path)}"] if quick else []),
         ],
         "files": {name: sha256_file(run.file(name)) for name in ("model.onnx", "model.safetensors", "samples.jsonl", "out_of_fold.jsonl")},
     }  # fmt: skip

@@ -73,7 +73,9 @@ class Trial:
             self.recipe, self.reader, self.choice.model, self.choice.weights, self.clock, self.teller.progress, log
         )
         self.strategy = strategies.get(self.choice.strategy)(job)
-        samples, errors = self.strategy.load([s for s in self.dataset.samples if s.split != "test"])
+        # By content: the same files under other names give the same folds and the same figures.
+        ordered = sorted((s for s in self.dataset.samples if s.split != "test"), key=lambda s: (s.sha256, s.file))
+        samples, errors = self.strategy.load(ordered)
         self.prepared = arrange(self.recipe, self.dataset, samples, errors, self.reader, self.strategy.repeats)
         if folds is not None:
             self.prepared.plan = folds
@@ -102,7 +104,9 @@ def _enough(samples: list[Sample], dataset: Dataset) -> None:
     where = shown(str(dataset.root))
     if len(counts) == 1:
         name = shown(next(iter(counts)))
-        raise DataError(f"{where} has only one class, {name!r}", "add a folder with examples of something else")
+        hollow = [f.message for f in dataset.findings if f.kind == "empty" and "the folder" in f.message]
+        only = "; ".join([f"{where} has only one class, {name!r}", *hollow[:3]])
+        raise DataError(only, "add a folder with examples of something else")
     if not counts:
         rejects = "; ".join(f.message for f in dataset.findings[:3])
         raise DataError(
