@@ -85,7 +85,7 @@ def flips(count: int) -> list[str]:
 def resplits(count: int) -> list[str]:
     """Trained on some, tested on the others, many times: expected calibration error, and what 90 % sets cover."""
     lines = []
-    for name, recipe, share in (("cats and dogs", photos(), 1 / 3), ("ESC-10", sounds(), 3 / 4)):
+    for name, recipe, share in (("cats and dogs", photos(), 1 / 3), ("ESC-10", once(sounds()), 3 / 4)):
         data = whole(recipe)
         keys = np.array([s.group or s.sha256 for s in data.samples])
         errors, limits, covered, right = [], [], [], []
@@ -95,7 +95,7 @@ def resplits(count: int) -> list[str]:
             drawn = set(sources[: round(share * len(sources))])
             train = tuple(s for s, key in zip(data.samples, keys, strict=True) if key in drawn)
             test = [s for s, key in zip(data.samples, keys, strict=True) if key not in drawn]
-            trial, scored = evaluated(once(recipe), replace(data, samples=train))
+            trial, scored = evaluated(recipe, replace(data, samples=train))
             samples, logits, _ = trial.strategy.predict(test)
             probabilities = calibration.softmax(logits.astype(np.float64) / scored.temperature)
             names = trial.prepared.names
@@ -178,6 +178,7 @@ PARTS: dict[str, Callable[[int], list[str]]] = {
     "resplits": resplits,
     "unknowns": unknowns,
     "leak": leak,
+    "suggestions": suggestions,
 }
 
 

@@ -15,8 +15,9 @@ from handful.data import Finding
 from handful.data.splits import plan
 from handful.metrics import calibration, intervals, paired
 from handful.training.evaluation import Scored, per_group
+from handful.training.reading import Reader
 from handful.training.shortcuts import measure
-from handful.training.trial import Trial
+from handful.training.trial import Prepared, Trial
 
 LEFT_OUT = 30  # classes that play the unknown, at most; fewer where each fit takes long
 LEFT_OUT_SAMPLES = 6000  # samples times left-out classes
@@ -43,7 +44,7 @@ def study(trial: Trial, scored: Scored) -> Found:
     with trial.clock.stage("study"):
         rows = likely_wrong(trial, scored)
         found.summary["doubtful"] = rows
-        found.summary["shortcuts"] = shortcut_rows(trial)
+        found.summary["shortcuts"] = shortcut_rows(trial.prepared, trial.reader, trial.recipe.seed)
         found.findings += labels.to_findings(rows) + shortcuts.to_findings(found.summary["shortcuts"])
         found.summary["unknown"] = unknown(trial, scored)
         found.summary["leak"] = leak(trial, scored)
@@ -59,11 +60,10 @@ def likely_wrong(trial: Trial, scored: Scored) -> list[dict[str, Any]]:
     return labels.doubtful([s.file for s in p.samples], p.labels, p.names, scored.probabilities.mean(axis=0))
 
 
-def shortcut_rows(trial: Trial) -> list[dict[str, Any]]:
-    """How far the classes can be told apart by what should not matter: borders, loudness, file size."""
-    p = trial.prepared
-    seen = shortcuts.features(trial.reader.facts(p.samples))
-    return measure(seen, p.labels, p.groups, p.plan.folds[0], trial.recipe.seed)
+def shortcut_rows(prepared: Prepared, reader: Reader, seed: int) -> list[dict[str, Any]]:
+    """How far the classes can be told apart by what should not matter: borders, loudness, file size. Needs no model."""
+    seen = shortcuts.features(reader.facts(prepared.samples))
+    return measure(seen, prepared.labels, prepared.groups, prepared.plan.folds[0], seed)
 
 
 def leak(trial: Trial, scored: Scored) -> dict[str, Any] | None:

@@ -8,12 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handful.errors import FileError, HandfulError
+from handful.errors import DataError, FileError, HandfulError
 from handful.runs import Teller as Teller
 
 if TYPE_CHECKING:
     from handful.config import Recipe
-    from handful.data import Dataset, Finding
+    from handful.data import Dataset, Finding, Sample
+    from handful.training.reading import Reader
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
@@ -30,7 +31,7 @@ def check(
 ) -> dict[str, Any]:
     """What is in a folder and what is wrong with it.
 
-    Files, duplicates and imbalance need nothing but the base installation. Likely wrong labels and shortcuts need
+    Files, duplicates, imbalance and shortcuts need nothing but the base installation. Likely wrong labels need
     `handful[learn]` and a few seconds of training; where that cannot be done, "skipped" says why.
 
     Args:
@@ -41,6 +42,7 @@ def check(
     Returns:
         {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix"}], "skipped"}
     """
+    from handful.audit.labels import to_findings
     from handful.config import resolve
     from handful.data import load_data
     from handful.features import frontends
@@ -63,8 +65,9 @@ def check(
     broken = {sample.file for sample, _ in errors}
     samples = [s for s in dataset.samples if s.file not in broken]
     findings = [*dataset.findings, *inspect(samples, errors, reader)]
-    deeper, doubtful, skipped = _by_model(recipe, dataset, teller)
-    findings += deeper
+    findings += _shortcuts(recipe, dataset, samples, reader)
+    doubtful, skipped = _by_model(recipe, dataset, teller)
+    findings += to_findings(doubtful)
     if fix is not None:
         from handful.audit.fix import fixed_table, write_table
         from handful.audit.sources import suggested
@@ -82,17 +85,27 @@ def check(
     }
 
 
-def _by_model(
-    recipe: Recipe, dataset: Dataset, teller: Teller
-) -> tuple[list[Finding], list[dict[str, Any]], list[dict[str, str]]]:
-    """(findings that need a trained model, likely wrong labels, what was skipped and why)."""
+def _shortcuts(recipe: Recipe, dataset: Dataset, samples: list[Sample], reader: Reader) -> list[Finding]:
+    """Whether something that should not matter gives the class away; nothing where there is too little to test."""
+    from handful.audit import shortcuts
+    from handful.training.studies import shortcut_rows
+    from handful.training.trial import arrange
 
-    def skip(why: str, command: str) -> tuple[list[Finding], list[dict[str, Any]], list[dict[str, str]]]:
-        return [], [], [{"what": "likely wrong labels, shortcuts", "why": why, "command": command}]
+    try:
+        prepared = arrange(recipe, dataset, [s for s in samples if s.split != "test"], [], reader, 1)
+    except DataError:
+        return []
+    return shortcuts.to_findings(shortcut_rows(prepared, reader, recipe.seed))
+
+
+def _by_model(recipe: Recipe, dataset: Dataset, teller: Teller) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """(likely wrong labels, what was skipped and why)."""
+
+    def skip(why: str, command: str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+        return [], [{"what": "likely wrong labels", "why": why, "command": command}]
 
     if importlib.util.find_spec("onnx") is None:
         return skip("they need a model, and training is not installed", "pip install 'handful[learn]'")
-    from handful.audit import labels, shortcuts
     from handful.training import studies
     from handful.training.trial import Trial
 
@@ -102,8 +115,6 @@ def _by_model(
     try:
         trial = Trial(quick, Teller(progress=teller.progress), dataset)
         trial.prepare()
-        doubtful = studies.likely_wrong(trial, trial.evaluate())
+        return studies.likely_wrong(trial, trial.evaluate()), []
     except HandfulError as error:
         return skip(error.message, error.hint)
-    found = labels.to_findings(doubtful) + shortcuts.to_findings(studies.shortcut_rows(trial))
-    return found, doubtful, []
