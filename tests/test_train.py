@@ -140,6 +140,16 @@ def test_replay_is_bit_identical(any_run: Any, tmp_path: Path) -> None:
         assert (again.path / name).read_bytes() == (any_run.path / name).read_bytes(), name
 
 
+def test_a_recipe_can_be_repeated_from_anywhere(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from handful.config import load_recipe
+
+    monkeypatch.chdir(photos.parent)
+    run = handful.train(photos.name, run=tmp_path / "run", model="statistics", **FAST)
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(run.path / "recipe.yaml")["data"] == str(photos)
+    assert handful.curve(run.path)["curve"]["points"]
+
+
 def test_second_run_embeds_nothing_and_loads_neither_torch_nor_scikit_learn(
     photos: Path, photo_run: Any, tmp_path: Path
 ) -> None:

@@ -61,12 +61,17 @@ def fit(
 
 
 def _resolved(trial: Trial) -> Recipe:
-    """The recipe with everything that was found."""
-    choice = trial.choice
-    return trial.recipe.model_copy(update={
+    """The recipe with everything that was found; paths are absolute, so that it can be repeated from anywhere."""
+    choice, given = trial.choice, trial.recipe
+    paths = {
+        name: str(Path(value).expanduser().absolute())
+        for name in ("data", "labels", "test")
+        if (value := getattr(given, name))
+    }
+    return given.model_copy(update={
         "model": choice.model.name, "strategy": choice.strategy, "modality": trial.dataset.modality,
-        "weights": str(choice.weights.path) if choice.weights else trial.recipe.weights,
-    } | trial.strategy.resolved)  # fmt: skip
+        "weights": str(choice.weights.path.absolute()) if choice.weights else given.weights,
+    } | paths | trial.strategy.resolved)  # fmt: skip
 
 
 def _result(
