@@ -43,14 +43,14 @@ $(VENV)/.learn: $(VENV)/.uv pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.learn
-	@echo "installing handful[torch,timm,phone] and the developer tools"
+	@echo "installing handful[torch,timm,phone,tune] and the developer tools"
 ifeq ($(TORCH_INDEX_URL),)
 	@echo "  on Linux about 5.6 GB with the CUDA libraries; TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu makes it smaller"
 else
 	@echo "  torch from $(TORCH_INDEX_URL)"
 	@$(INSTALL) --no-deps --default-index "$(TORCH_INDEX_URL)" torch torchvision torchaudio
 endif
-	@$(INSTALL) --editable '.[torch,timm,phone]' --group dev
+	@$(INSTALL) --editable '.[torch,timm,phone,tune]' --group dev
 	@touch $@
 
 # -- what one does with it --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the program itself: python docs/generate.py. A test compares it with what is there."""
+"""Writes docs/reference.md and the tables of docs/families from the program itself: python docs/generate.py. Tests compare."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typer.main import get_command
 from handful.cli import app
 from handful.config import Recipe, presets
 from handful.models import facts, models
+from handful.models._advice import MEMORY_BATCH
+from handful.workflow.catalogue import catalogue, task_matrix
 
 HERE = Path(__file__).parent
 
@@ -21,6 +23,12 @@ def _cell(text: object) -> str:
 def _table(header: list[str], rows: list[list[object]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
     return "\n".join(lines + ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows])
+
+
+def _size(number: int | None, digits: int) -> str:
+    if not number:
+        return ""
+    return f"{number / 1e6:.{digits}f} M" if number >= 1e6 else f"{number / 1e3:.1f} k"
 
 
 def reference() -> str:
@@ -58,28 +66,99 @@ def reference() -> str:
         "## Models",
         "",
     ]
-    catalogue: list[list[object]] = []
+    listed: list[list[object]] = []
     for model in models:
         figures = facts(model.name)
         size, macs = figures.get("parameters"), figures.get("macs")
-        catalogue.append(
+        listed.append(
             [
                 f"`{model.name}`",
                 model.family,
-                f"{size / 1e6:.2f} M" if size else "",
-                f"{macs / 1e6:.0f} M" if macs else "",
+                _size(size, 2),
+                _size(macs, 0),
                 model.input_size,
                 model.top1 or "",
                 model.licence,
             ]
         )
     parts += [
-        "Parameters with the published head of 1,000 classes; multiply-adds by torch's flop counter / 2; top-1 as published by torchvision.",
+        "Parameters with the published head: 1,000 classes, of the family conv1d 2, of spoken 10. Multiply-adds by torch's flop counter / 2 (convolutions and matrix products), of sounds for a second at 16 kHz, 13 MFCCs or 80 mel bands; their input is counted in time steps. Top-1 as published by torchvision.",
         "",
     ]
-    parts += [_table(["name", "family", "parameters", "MACs", "input", "top-1", "licence"], catalogue), ""]
+    parts += [_table(["name", "family", "parameters", "MACs", "input", "top-1", "licence"], listed), ""]
     return "\n".join(parts)
+
+
+def _million(value: int | None) -> str:
+    return "" if not value else f"{value / 1e6:,.0f} M" if value >= 1e8 else f"{value / 1e6:.3g} M"
+
+
+def _family_table(family: str) -> str:
+    """The networks of one family with all their figures."""
+    rows: list[list[object]] = []
+    for row in catalogue(family=family):
+        gb = row["training_gb"]
+        rows.append([
+            f"`{row['name']}`", _million(row["parameters"]), _million(row["macs"]), row["input"] if row["macs"] else "",
+            row["blocks"] or "", row["top1"] or "", row["top5"] or "", row["published_gflops"] or "",
+            row["size"] or "", row["speed"] or "", "" if gb is None else f"{gb:.2f} GiB",
+        ])  # fmt: skip
+    header = ["name", "parameters", "MACs", "input", "blocks", "top-1", "top-5", "GFLOPS", "size", "speed", "training"]
+    sources = sorted({row["source"].partition(",")[0] for row in catalogue(family=family) if row["source"]})
+    said = f"MACs: multiply-adds counted here. Training: all of it with Adam, {MEMORY_BATCH} samples, float32."
+    if sources:
+        said += f" Top-1, top-5 (ImageNet, percent) and GFLOPS (multiply-adds, as published): {', '.join(sources)}."
+    return f"{_table(header, rows)}\n\n{said}"
+
+
+def _family_index() -> str:
+    """Families with what they can do now."""
+    matrix = task_matrix()
+    tasks = list(next(iter(matrix.values())))
+    rows: list[list[object]] = [[f"[{f}]({f}.md)", *(row[t] for t in tasks)] for f, row in matrix.items()]
+    return f"{_table(['family', *tasks], rows)}\n\nPlanned: does not work yet."
+
+
+# Where the table of the 001 guide puts networks, in GB; its classes are read at batches that it does not name.
+GUIDE_MEMORY = {
+    "below 4 GB": "shufflenet_v2_x0_5 shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1 mobilenet_v3_small",
+    "4 to 8 GB": "mobilenet_v2 mobilenet_v3_large shufflenet_v2_x1_5 shufflenet_v2_x2_0 resnet18 resnet34 efficientnet_b0 "
+    "efficientnet_b1 efficientnet_b2 resnext50_32x4d",
+    "8 to 16 GB": "resnet50 resnet101 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_v2_s efficientnet_v2_m "
+    "resnext101_32x8d resnext101_64x4d",
+    "above 16 GB": "resnet152 efficientnet_b6 efficientnet_b7 efficientnet_v2_l",
+}  # fmt: skip
+
+
+def differences() -> dict[str, tuple[str, str, float]]:
+    """By network: the guide's tier of memory, the computed one and its GiB, where they differ."""
+    rows = {row["name"]: row for row in catalogue()}
+    return {
+        name: (tier, rows[name]["memory"], rows[name]["training_gb"])
+        for tier, names in GUIDE_MEMORY.items()
+        for name in names.split()
+        if rows[name]["memory"] != tier
+    }
+
+
+def families() -> dict[str, str]:
+    """Each page of docs/families by file name: what is written there, with fresh tables. A new family begins as a table."""
+    made = {}
+    tables = {family: _family_table(family) for family in task_matrix()} | {"README": _family_index()}
+    rows: list[list[object]] = [[f"`{n}`", a, b, f"{gb:.2f} GiB"] for n, (a, b, gb) in differences().items()]
+    other = _table(["name", "guide", "computed", "training"], rows)
+    for name, table in tables.items():
+        page = HERE / "families" / f"{name}.md"
+        text = page.read_text("utf-8") if page.exists() else f"# {name}\n\n<!-- table -->\n<!-- end -->\n"
+        for mark, content in (("table", table), ("differences", other)):
+            block = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", re.DOTALL)
+            text = block.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)  # type: ignore[misc]
+        made[page.name] = text
+    return made
 
 
 if __name__ == "__main__":
     (HERE / "reference.md").write_text(reference(), encoding="utf-8")
+    (HERE / "families").mkdir(exist_ok=True)
+    for name, text in families().items():
+        (HERE / "families" / name).write_text(text, encoding="utf-8")

@@ -17,7 +17,15 @@ from handful.graph import Graph, session
 from handful.models import Network, Weights, facts, models
 
 NETWORKS = [model for model in models if isinstance(model, Network)]
-ONE_A_FAMILY = ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "efficientnet_b0", "small_cnn"]
+ONE_A_FAMILY = [
+    "resnet18",
+    "mobilenet_v3_small",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "efficientnet_b0",
+    "small_cnn",
+    "mini",
+]
 
 # Millions of parameters and input sizes as published with the architectures.
 PUBLISHED = {
@@ -121,7 +129,7 @@ def test_body_gives_the_embedding_and_keeps_the_module(network: Network) -> None
 
     before = set(module.state_dict())
     body = network.body(module)
-    picture = torch.empty(2, 3, network.input_size, network.input_size, device="meta")
+    picture = torch.empty(2, *network.shape, device="meta")
     assert body(picture).shape == (2, facts(network.name)["width"])
     assert set(module.state_dict()) == before
 
@@ -139,7 +147,7 @@ def test_a_new_head_is_returned_and_has_the_classes(network: Network) -> None:
 
     head = network.replace_head(module, 3)
     with torch.device("meta"):
-        picture = torch.empty(2, 3, network.input_size, network.input_size)
+        picture = torch.empty(2, *network.shape)
         head.to("meta")
         embedding = network.body(module)(picture)
         assert head(embedding).shape == module(picture).shape == (2, 3)
@@ -157,7 +165,7 @@ def test_the_backbone_computes_what_torch_computes(name: str, home: Path) -> Non
     assert not _convert.cached(network, None)
     proto, width = _convert.backbone(network, None)
     assert _convert.cached(network, None) and width == facts(name)["width"]
-    pictures = np.random.default_rng(1).standard_normal((3, 3, network.input_size, network.input_size), np.float32)
+    pictures = np.random.default_rng(1).standard_normal((3, *network.shape), np.float32)
     (found,) = session(proto.SerializeToString()).run(None, {proto.graph.input[0].name: pictures})
     with torch.no_grad():
         expected = network.body(build(network, None)).eval()(torch.from_numpy(pictures)).numpy()

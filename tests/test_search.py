@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 import handful
-from handful.config import resolve
-from handful.errors import RunError, UsageError
+from handful.config import presets, resolve
+from handful.errors import BusyError, RunError, UsageError
+from handful.runs import Run
 from handful.search import Race, candidates
+from handful.training.trial import Trial
 from tests.conftest import write_photos
 
 MODELS = ["statistics", "random_convolutions"]
@@ -67,7 +69,7 @@ def test_a_killed_race_goes_on_and_ends_with_the_same_table(photos: Path, tmp_pa
         "--repeats", "2", "--run", str(tmp_path / "killed"), "--json", "-q",
     ]  # fmt: skip
     kills = 0
-    for after in range(1, 30):
+    for after in (1, 5, 9, 99):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ)
         units = tmp_path / "killed" / "units"
         while process.poll() is None and len(list(units.glob("*/r*.json"))) < after:
@@ -107,6 +109,7 @@ def test_what_has_no_time_left_is_listed_and_not_ranked(photos: Path, tmp_path: 
     assert all("budget" in row["why"] for row in board["unfinished"])
 
 
+@pytest.mark.slow
 def test_hopeless_trainings_are_given_up(tmp_path: Path) -> None:
     """A network that has hardly trained loses against a probe that is right on these coloured pictures."""
     pytest.importorskip("torch")
@@ -114,7 +117,7 @@ def test_hopeless_trainings_are_given_up(tmp_path: Path) -> None:
         *candidates(["statistics"], ["probe"], {}), *candidates(["small_cnn"], ["scratch"], {"learning_rate": [1e-8]}),
     ]  # fmt: skip
     photos = write_photos(tmp_path / "photos", per_class=40, size=32)
-    recipe = resolve({"data": str(photos), "repeats": 1, "epochs": 1})
+    recipe = resolve({"data": str(photos), "repeats": 1, "epochs": 1, "input_size": 32})
     board = Race(recipe, entered, tmp_path / "race", None).run()
     assert [row["strategy"] for row in board["rows"]][:1] == ["probe"]
     unfinished = {row["strategy"]: row for row in board["unfinished"]}
@@ -136,3 +139,152 @@ def test_varied_settings_make_rows_of_their_own(sounds: Path, tmp_path: Path) ->
     assert [c.name for c in entered] == ["prototype on statistics, seconds=0.5", "prototype on statistics, seconds=1.0"]
     board = Race(resolve({"data": str(sounds), "repeats": 1}), entered, tmp_path / "race", None).run()
     assert {row["name"] for row in board["rows"]} == {c.name for c in entered}
+
+
+# -- data that are not two even folders --------------------------------------------------------------------------------
+
+
+def uneven(kind: str, folder: Path) -> dict[str, Any]:
+    """Settings for pictures of one awkward kind."""
+    photos = write_photos(folder / "photos", per_class=9, size=24, classes=("red", "green", "blue"))
+    files = sorted(p.relative_to(photos) for p in photos.glob("*/*.png"))
+    settings: dict[str, Any] = {"data": str(photos), "repeats": 2}
+    if kind == "a class with one sample":
+        for path in sorted((photos / "blue").glob("*.png"))[1:]:
+            path.unlink()
+    if kind == "files that cannot be read":
+        (photos / "red" / "03.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    if kind == "a test part":
+        settings["test"] = str(write_photos(folder / "new", per_class=3, size=24, seed=5))
+    if kind == "drawn parts":
+        settings["per_class"] = "4/3/2"
+    columns = {
+        "groups": lambda i: f"group\n{i % 7}", "given folds": lambda i: f"fold\n{i % 3}",
+        "a validation part": lambda i: "split\n" + ("validation" if i % 3 else "train"),
+        "a class in one given fold": lambda i: f"fold\n{i % 3 if i < 18 else 0}",
+    }  # fmt: skip
+    if kind in columns:
+        head = columns[kind](0).split("\n")[0]
+        rows = [f"{file},{file.parent},{columns[kind](i).split(chr(10))[1]}" for i, file in enumerate(files)]
+        (folder / "labels.csv").write_text("\n".join([f"file_name,label,{head}", *rows]) + "\n")
+        settings["labels"] = str(folder / "labels.csv")
+    return settings
+
+
+@pytest.mark.parametrize("kind", [
+    "a class with one sample", "files that cannot be read", "a test part", "drawn parts", "groups", "given folds", "a validation part",
+    "a class in one given fold",
+])  # fmt: skip
+def test_uneven_data_race_as_they_train(kind: str, tmp_path: Path) -> None:
+    """The row is what a trial of its own says; a second start of the same command changes nothing."""
+    settings = uneven(kind, tmp_path)
+    entered = candidates(["statistics"], ["prototype", "probe:ridge"], {})
+    board = Race(resolve(settings), entered, tmp_path / "race", None).run()
+    assert board["unfinished"] == [] and len(board["rows"]) == 2
+    alone = Trial(resolve(settings, {"model": "statistics", "strategy": "prototype"}))
+    alone.prepare()
+    expected = alone.evaluate().summary["score"]
+    assert next(r for r in board["rows"] if r["strategy"] == "prototype")["score"] == expected
+    again = Race(resolve(settings), entered, tmp_path / "race", None).run()
+    assert again == board
+
+
+# -- what may lie in the directory -------------------------------------------------------------------------------------
+
+
+def test_damaged_pieces_are_computed_again(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "race"
+    whole = table(race(photos, folder, ["prototype", "probe:ridge"]).run())
+    units = sorted((folder / "units").glob("*/*.json"))
+    damages = [
+        b"",
+        b"{",
+        b"[]",
+        b'{"row": 0, "seconds": 1, "logits": {"0": [[1, 2]]}}',
+        b"\xff\xfe",
+        b'{"row": 99}',
+        b"null",
+    ]
+    for number, unit in enumerate(units):
+        unit.write_bytes(damages[number % len(damages)])
+    assert table(race(photos, folder, ["prototype", "probe:ridge"]).run()) == whole
+
+
+def test_a_row_whose_size_is_unknown_is_not_ranked(photos: Path, tmp_path: Path) -> None:
+    """Killed between its folds and its size, and no time left."""
+    folder = tmp_path / "race"
+    race(photos, folder, ["prototype"]).run()
+    for size in (folder / "units").glob("*/size.json"):
+        size.unlink()
+    board = race(photos, folder, ["prototype"], budget=1e-6).run()
+    assert board["rows"] == [] and len(board["unfinished"]) == 2
+
+
+def test_one_process_at_a_time(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "race"
+    folder.mkdir()
+    with Run(folder).lock(), pytest.raises(BusyError, match=str(os.getpid())):
+        race(photos, folder, ["prototype"]).run()
+    assert race(photos, folder, ["prototype"]).run()["rows"]
+
+
+def test_half_a_file_of_a_killed_start_is_no_obstacle(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "race"
+    folder.mkdir()
+    (folder / ".race.json.tmp-x1").write_text('{"handful"')
+    assert race(photos, folder, ["prototype"]).run()["rows"]
+
+
+def test_what_was_missing_is_tried_again(photos: Path, tmp_path: Path) -> None:
+    """A candidate that cannot be made is listed; nothing is kept that would stop it once it can be."""
+    entered = candidates(["statistics", "network_of_tomorrow"], ["prototype"], {}, strict=False)
+    board = Race(resolve({"data": str(photos), "repeats": 1}), entered, tmp_path / "race", None).run()
+    assert [row["model"] for row in board["rows"]] == ["statistics"]
+    assert [row["model"] for row in board["unfinished"]] == ["network_of_tomorrow"]
+    assert "network_of_tomorrow" in board["unfinished"][0]["why"]
+    assert not list((tmp_path / "race").glob("units/*/why.json"))
+
+
+def test_where_a_race_lies_by_default(tmp_path: Path) -> None:
+    """The same for another number of threads, another one for other data: the same command never stands in its own way."""
+    photos = write_photos(tmp_path / "photos", per_class=6, size=24)
+    settings: dict[str, Any] = {"models": ["statistics"], "strategies": ["prototype"], "repeats": 1}
+    first = handful.compare(photos, **settings)
+    assert handful.compare(photos, threads=1, **settings)["run"] == first["run"]
+    write_photos(tmp_path / "photos", per_class=7, size=24)
+    assert handful.compare(photos, **settings)["run"] != first["run"]
+
+
+def test_what_decides_the_folds_cannot_vary() -> None:
+    for key in ("folds", "per_class", "labels"):
+        with pytest.raises(UsageError, match="same for all rows"):
+            candidates(["statistics"], ["probe"], {key: [1, 2]})
+
+
+def test_ctrl_c_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "handful", "compare", str(photos), "--models", ",".join(MODELS), "--strategies", "prototype,probe:ridge",
+        "--repeats", "5", "--run", str(tmp_path / "race"), "-q",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("race/units/*/r*.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    kept = list(tmp_path.glob("race/units/*/r*.json"))
+    assert kept and f"--run {tmp_path / 'race'}" in said and "is kept" in said
+    before = {unit: unit.read_bytes() for unit in kept}
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(unit.read_bytes() == content for unit, content in before.items())
+
+
+@pytest.mark.parametrize("name", [name for name, content in presets().items() if "models" in content["settings"]])
+def test_race_presets_say_what_they_are(name: str) -> None:
+    content = presets()[name]
+    assert "race" in content["summary"]
+    settings = dict(content["settings"])
+    entered = candidates(settings.pop("models"), settings.pop("strategies"), settings.pop("vary", {}), strict=False)
+    settings.pop("budget", None)
+    assert len(entered) > 2 and resolve(settings)

@@ -27,6 +27,11 @@ _WHERE = {
     "export": "handful.workflow.export",
     "explain": "handful.workflow.explain",
     "suggest": "handful.workflow.suggest",
+    "verify": "handful.workflow.verify",
+    "serve": "handful.web.server",
+    "Server": "handful.web.server",
+    "listen": "handful.workflow.listen",
+    "tune": "handful.workflow.tune",
     "create_model": "handful.workflow.catalogue",
     "load_data": "handful.data",
     "Prediction": "handful.inference",
@@ -42,18 +47,23 @@ if TYPE_CHECKING:
     from handful.errors import HandfulError as HandfulError
     from handful.inference import Prediction as Prediction
     from handful.inference import Predictor as Predictor
+    from handful.web.server import Server as Server
+    from handful.web.server import serve as serve
     from handful.workflow.catalogue import create_model as create_model
     from handful.workflow.check import check as check
     from handful.workflow.compare import compare as compare
     from handful.workflow.curve import curve as curve
     from handful.workflow.explain import explain as explain
     from handful.workflow.export import export as export
+    from handful.workflow.listen import listen as listen
     from handful.workflow.suggest import suggest as suggest
     from handful.workflow.train import TrainedRun as TrainedRun
     from handful.workflow.train import evaluate as evaluate
     from handful.workflow.train import load as load
     from handful.workflow.train import report as report
     from handful.workflow.train import train as train
+    from handful.workflow.tune import tune as tune
+    from handful.workflow.verify import verify as verify
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
 from handful import __version__
 from handful._console import Screen, typed
@@ -74,9 +75,8 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if name == "data":
             continue
         kind, choices = _flag_type(field.rebuild_annotation())
-        option = typer.Option(
-            "--" + name.replace("_", "-"), help=field.description, metavar=choices or None, show_default=False
-        )
+        flags = ["--" + name.replace("_", "-"), *(["--from"] if name == "start" else [])]
+        option = typer.Option(*flags, help=field.description, metavar=choices or None, show_default=False)
         made.append(
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
@@ -94,10 +94,16 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _layers(preset_name: str | None, config: Path | None, pairs: list[str] | None) -> list[dict[str, Any]]:
+def _layers(
+    preset_name: str | None, config: Path | None, pairs: list[str] | None, race: bool = False
+) -> list[dict[str, Any]]:
     layers = []
     if preset_name:
         layers.append(preset(preset_name))
+        if not race and layers[0].keys() & {"models", "strategies", "vary", "budget"}:
+            from handful.errors import UsageError
+
+            raise UsageError(f"{preset_name} is a race", f"handful compare FOLDER --preset {preset_name}")
     if config:
         layers.append(load_recipe(config))
     if pairs:
@@ -209,6 +215,65 @@ def predict(
 
 
 @app.command()
+def serve(
+    models: Annotated[
+        list[str], typer.Argument(help="run directories, exported files or bundles; NAME=PATH names one")
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free")] = 8000,
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0: the network, with a token")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="a name under which clients reach it; may be repeated")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="threads of each model")] = None,
+) -> None:
+    """Answer predictions over HTTP: POST /predict, Open Inference Protocol v2, /metrics, and a page that says how.
+
+    handful serve RUN
+
+    HANDFUL_TOKEN sets the token that clients send; without it one is made and printed where the network can reach it.
+    """
+    from handful import serve as use_case
+
+    use_case(*models, host=host, port=port, allow_hosts=allow_host or (), threads=threads)
+
+
+@app.command()
+def listen(
+    model: Annotated[str, typer.Argument(help="run directory, exported file or bundle that knows sounds")],
+    file: Annotated[Path | None, typer.Option(help="a recording instead of the microphone, in its own time")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="the recording as fast as possible")] = False,
+    hop: Annotated[float | None, typer.Option(help="seconds between windows; half a window by default")] = None,
+    smoothing: Annotated[
+        int | None, typer.Option(help="windows averaged; those that see an instant by default")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="probability that makes an event; the model's by default")
+    ] = None,
+    cool_down: Annotated[float, typer.Option("--cool-down", help="seconds of silence that end an event")] = 0.0,
+    ignore: Annotated[str, typer.Option(help="classes that make no events, with commas")] = "",
+    device: Annotated[str | None, typer.Option(help="microphone, by number or part of its name")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="table of segments: .csv, .txt (Audacity) or .selections.txt (Raven)")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Listen to the microphone or a long recording: events as JSON lines, with times.
+
+    handful listen RUN
+
+    handful listen RUN --file dawn.flac --fast --out segments.csv
+    """
+    from handful import listen as use_case
+
+    screen = None if quiet else lambda line: print(line, file=sys.stderr, flush=True)
+    for event in use_case(
+        model, file=file, fast=fast, hop=hop, smoothing=smoothing, threshold=threshold, cool_down=cool_down,
+        ignore=_listed(ignore), device=device, out=out, say=screen,
+    ):  # fmt: skip
+        print(to_json(event), flush=True)
+
+
+@app.command()
 @recipe_options
 def check(
     settings: dict[str, Any],
@@ -278,13 +343,68 @@ def compare(
     screen = Screen(quiet, not no_progress)
     board = use_case(
         data, models=_listed(models), strategies=_listed(strategies), vary=varied(vary or []),
-        budget=seconds(budget) if budget else None, run=run, lang=lang, layers=_layers(preset, config, set),
+        budget=seconds(budget) if budget else None, run=run, lang=lang, layers=_layers(preset, config, set, race=True),
         teller=Teller(screen.say, screen.progress), **settings,
     )  # fmt: skip
     if json:
         _print_json(board)
     else:
         print(to_csv(board) if csv else here("\n".join(lines(board, lang))))
+
+
+@app.command()
+@recipe_options
+def tune(
+    settings: dict[str, Any],
+    data: Annotated[str | None, typer.Argument(help="folder as for `handful train`")] = None,
+    trials: Annotated[int | None, typer.Option(help="recipes to try, 30 when not given")] = None,
+    budget: Annotated[str | None, typer.Option(help="time for all of it, e.g. 90s, 10m, 2h")] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="what to try: head=lda,ridge or learning_rate=1e-4..1e-2log; may be repeated"),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="a named set of settings, see `handful presets`")] = None,
+    config: Annotated[Path | None, typer.Option(help="recipe file")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="directory of the search; the same search goes on where it stopped")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="language of the leaderboard: en, ru")] = "en",
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="print the leaderboard as CSV")] = False,
+    quiet: Quiet = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="no bars")] = False,
+) -> None:
+    """Search for better settings of one strategy, and measure the winner again on other folds.
+
+    handful tune photos --budget 5m
+
+    handful tune photos --strategy finetune --space learning_rate=1e-5..1e-3log --space epochs=10,20
+    """
+    from handful.config import seconds
+    from handful.reporting.leaderboard import lines, to_csv
+    from handful.workflow.tune import Teller
+    from handful.workflow.tune import tune as use_case
+
+    screen = Screen(quiet, not no_progress)
+    board = use_case(
+        data, trials=trials, budget=seconds(budget) if budget else None, space=_pairs(space or []), run=run, lang=lang,
+        layers=_layers(preset, config, set), teller=Teller(screen.say, screen.progress), **settings,
+    )  # fmt: skip
+    if json:
+        _print_json(board)
+    else:
+        print(to_csv(board) if csv else here("\n".join(lines(board, lang))))
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    """`--space key=VALUES` as {key: "VALUES"}."""
+    from handful.errors import UsageError
+
+    for pair in given:
+        if "=" not in pair:
+            raise UsageError(f"--space {pair} has no =", "write --space head=lda,ridge")
+    return {key.strip(): text for key, _, text in (pair.partition("=") for pair in given)}
 
 
 def _listed(text: str) -> list[str]:
@@ -398,45 +518,170 @@ def _explained(row: dict[str, Any], folder: Path) -> str:
 @app.command()
 def export(
     run: Annotated[str, typer.Argument(help="run directory")],
-    format: Annotated[str, typer.Option(help="onnx, bundle; several with commas")] = "onnx",
+    format: Annotated[
+        str, typer.Option(help="onnx, int8, fp16, torchscript, pt2, openvino, bundle; several with commas")
+    ] = "onnx",
     out: Annotated[Path | None, typer.Option(help="folder; RUN/exports by default")] = None,
+    benchmark: Annotated[bool, typer.Option("--benchmark", help="measure latency and memory of each format")] = False,
+    accept_drop: Annotated[
+        bool, typer.Option("--accept-drop", help="keep an INT8 model that is right clearly less often")
+    ] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the model in other formats, each proven to predict the same."""
     from handful.workflow.export import export as use_case
 
-    result = use_case(run, format.split(","), out=out)
+    screen = Screen(quiet, True)
+    result = use_case(run, format.split(","), out=out, accept_drop=accept_drop, benchmark=benchmark, say=screen.say)
     if json:
         _print_json(result)
         return
+    print("\n".join(_exported(result)))
+
+
+def _exported(result: dict[str, Any]) -> list[str]:
+    """Exported files and their latency cards, a line each; what is to be known of a file is indented below it."""
+    lines = []
     for row in result["files"]:
-        print(
+        lines.append(
             f"{shown(row['path'])}: {row['bytes'] / 1e6:.1f} MB, agrees on {row['agree']} of {row['n']} files (error {row['max_error']:.1e}), {row['latency_ms']:.1f} ms a file"
         )
+        if drop := row.get("drop"):
+            change = drop["change"]
+            lines.append(
+                f"  {drop['of']}: {drop['right']} of {drop['n']} right, in fp32 {drop['right_fp32']} (change {100 * change['value']:+.1f} points, "
+                f"{100 * change['low']:+.1f} to {100 * change['high']:+.1f}, McNemar p = {drop['p_value']:.2g}); "
+                f"{drop['fp32_layers']} of {drop['layers']} layers in fp32"
+            )
+        lines += [f"  {shown(note)}" for note in row.get("notes", ())]
+    for row in result.get("benchmark", ()):
+        lines.append(
+            f"{row['format']:12}{row['engine']:12}{row['bytes'] / 1e6:8.2f} MB{row['batch_1_ms']:9.2f} ms{row['batch_32_ms']:9.1f} ms for 32"
+            f"{row['peak_rss_bytes'] / 1e6:7.0f} MB memory, {row['threads']} thread{'s' * (row['threads'] != 1)}"
+        )
+    return lines
 
 
 @app.command()
+def verify(
+    bundle: Annotated[str, typer.Argument(help="bundle (folder or zip), run directory, or a file in RUN/exports")],
+    json: Json = False,
+) -> None:
+    """Repeat an export's proof on this machine; exit 1 when it fails."""
+    from handful.workflow.verify import verify as use_case
+
+    result = use_case(bundle)
+    if json:
+        _print_json(result)
+    else:
+        why = f": {result['why']}" if result["why"] else f", error {result['max_error']:.1e} of the spread"
+        count = f"agrees on {result['agree']} of {result['n']} files"
+        print(f"{'OK' if result['ok'] else 'FAILED'} {shown(result['model'])} ({result['format']}) {count}{why}")
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+class _BareUseCase(TyperCommand):
+    """`--use-case` without a word asks for a recommendation."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        following = [*args[1:], "-"]
+        said = [
+            "--recommend" if a == "--use-case" and n.startswith("-") else a
+            for a, n in zip(args, following, strict=False)
+        ]
+        return list(super().parse_args(ctx, said))
+
+
+@app.command(cls=_BareUseCase)
 def models(
     modality: Annotated[str | None, typer.Option(help="image or audio")] = None,
     family: Annotated[str | None, typer.Option(help="only this family")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="light (below 10 M parameters), medium or large (above 50 M)")
+    ] = None,
+    max_parameters: Annotated[str | None, typer.Option(help="e.g. 5M")] = None,
+    use_case: Annotated[
+        str | None,
+        typer.Option(
+            help="advice for mobile, edge, server, research, production, accuracy, speed, balanced or ensemble; bare: as --recommend"
+        ),
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="advice for so many samples")] = None,
+    need: Annotated[str | None, typer.Option(help="advice for an accuracy: basic, good or high")] = None,
+    recommend: Annotated[bool, typer.Option("--recommend", help="where to begin")] = False,
+    data: Annotated[str | None, typer.Option(help="advice for this folder; alone: what `auto` takes, and why")] = None,
     json: Json = False,
 ) -> None:
-    """The catalogue: what can be trained, how large it is, what it costs."""
-    from handful.workflow.catalogue import catalogue
+    """The catalogue: what can be trained, how large it is, what it costs, and which to take.
 
-    rows = catalogue(modality=modality, family=family)
+    handful models --size light --modality image
+
+    handful models --use-case mobile --need good
+
+    handful models --recommend --data photos
+    """
+    from handful.workflow import catalogue
+
+    if (use_case or samples or need or recommend or data) and (family or size or max_parameters):
+        from handful.errors import UsageError
+
+        raise UsageError("advice takes no --family, --size or --max-parameters", "ask for one at a time")
+    if use_case or samples or need:
+        _tell(catalogue.advise(use_case, samples, need, modality, data), json)
+    elif recommend or data:
+        _tell(catalogue.recommend(data), json)
+    else:
+        limit = catalogue.count(max_parameters) if max_parameters else None
+        rows = catalogue.catalogue(modality, family, size=size, max_parameters=limit)
+        if json:
+            _print_json(rows)
+        else:
+            print("\n".join(_catalogued(rows)))
+
+
+def _tell(advice: dict[str, Any], json: bool) -> None:
+    """Advice, and what to type next."""
     if json:
-        _print_json(rows)
+        _print_json(advice)
         return
-    print(f"{'name':24}{'family':18}{'parameters':>12}{'MMACs':>8}{'input':>7}{'top-1':>7}  {'licence':14}needs")
+    said = [f"for {advice['for']}"] if advice.get("for") else []
+    if "why" in advice:
+        said.append(
+            f"{advice['samples']} samples in {advice['classes']} classes: {advice['strategy']} on {advice['model']}"
+        )
+        said.append(advice["why"])
+    for place in ("primary", "alternative", "minimal"):
+        if place in advice:
+            said.append(f"{place:12}{advice[place]['name']:24}{advice[place]['reason']}")
+    steps = advice.get("steps", [])
+    width = max((len(step["command"]) for step in steps), default=0)
+    said += [f"{step['command']:{width}}  # {step['why']}" for step in steps]
+    said += [advice[key] for key in ("note", "command") if key in advice]
+    print(here("\n".join(map(shown, said))))
+
+
+def _catalogued(rows: list[dict[str, Any]]) -> list[str]:
+    """The catalogue for a terminal."""
+    lines = [
+        f"{'name':24}{'family':18}{'parameters':>12}{'MMACs':>8}{'input':>7}{'top-1':>7}  {'size':8}{'speed':15}{'licence':14}needs"
+    ]
     for row in rows:
-        size = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else "-"
-        macs = f"{row['macs'] / 1e6:.0f}" if row["macs"] else "-"
-        print(
-            f"{row['name']:24}{row['family']:18}{size:>12}{macs:>8}{row['input']:>7}{row['top1'] or '-':>7}  {row['licence']:14}{row['needs']}"
+        count = row["parameters"] or 0
+        size = f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count / 1e3:.1f} k" if count else "-"
+        macs = row["macs"] or 0
+        cost = f"{macs / 1e6:.0f}" if macs >= 1e7 else f"{macs / 1e6:.2f}" if macs else "-"
+        lines.append(
+            f"{row['name']:24}{row['family']:18}{size:>12}{cost:>8}{row['input']:>7}{row['top1'] or '-':>7}"
+            f"  {row['size'] or '-':8}{row['speed'] or '-':15}{row['licence']:14}{row['needs']}".rstrip()
         )
     if any(row["needs"] for row in rows):
-        print("\nneeds: at its first use; once converted, a network is used without. pip install 'handful[torch]'")
+        lines += [
+            "",
+            "needs: at its first use; once converted, a network is used without. pip install 'handful[torch]'",
+        ]
+    return lines
 
 
 @app.command()

@@ -43,6 +43,7 @@ class Recipe(BaseModel):
     strategy: Strategy = Field("auto", description="auto, prototype, probe, finetune or scratch")
     head: str = Field("auto", description="of a probe: auto, logistic, lda, ridge, kernel_ridge, svm, mlp or prototype")
     weights: Text | None = Field(None, description="safetensors, state dict or ONNX backbone; none: without")
+    start: Text | None = Field(None, description="an earlier run, whose network is fine-tuned")
     require_pretrained: bool = Field(False, description="fail rather than use a method that needs no weights")
     labels: Text | None = Field(None, description="table with file_name and label; replaces what folders mean")
     pattern: str | None = Field(None, description='what file names mean, e.g. "{label}_{group}_{}"')
@@ -61,13 +62,50 @@ class Recipe(BaseModel):
     )
     trainable_blocks: int | None = Field(None, ge=-1, description="finetune: 0 head only, N last blocks, -1 all")
     epochs: int | None = Field(None, ge=1, le=10_000, description="passes over the data; finetune and scratch")
-    batch_size: int | None = Field(None, ge=1, le=4096, description="samples a step; finetune and scratch")
+    batch_size: int | None = Field(
+        None, ge=0, le=4096, description="samples a step, 0: as many as the memory holds; finetune and scratch"
+    )
+    accumulate: int | None = Field(
+        None, ge=1, le=4096, description="parts in which a step is computed, to save memory; finetune and scratch"
+    )
+    target_memory_usage: float = Field(
+        0.8, gt=0, le=1, description="with batch size 0, share of the memory to fill; finetune and scratch"
+    )
+    safety_margin: float = Field(
+        0.1, ge=0, lt=1, description="with batch size 0, share of that to leave free; finetune and scratch"
+    )
     learning_rate: float | None = Field(None, gt=0, le=10, description="of the optimizer; finetune and scratch")
     optimizer: Literal["adamw", "adam", "sgd"] | None = Field(None, description="finetune and scratch")
-    scheduler: Literal["cosine", "constant"] | None = Field(
+    scheduler: Literal["cosine", "plateau", "one_cycle", "constant"] | None = Field(
         None, description="of the learning rate; finetune and scratch"
     )
+    warmup: float | None = Field(
+        None, ge=0, le=0.5, description="share of the steps in which the learning rate rises; finetune and scratch"
+    )
+    layer_decay: float | None = Field(
+        None, gt=0, le=1, description="finetune: each block learns by this factor slower than the one after it"
+    )
+    weight_decay: float | None = Field(None, ge=0, le=1, description="of the optimizer; finetune and scratch")
+    gradient_clip: float | None = Field(
+        None, gt=0, le=1e6, description="largest norm of the gradients; finetune and scratch"
+    )
     label_smoothing: float | None = Field(None, ge=0, lt=1, description="finetune and scratch")
+    class_weights: bool | None = Field(None, description="every class counts alike; finetune and scratch")
+    mixup: float | None = Field(
+        None, ge=0, le=10, description="mixes pairs of samples, strength of the mixture; finetune and scratch"
+    )
+    average: float | None = Field(
+        None, ge=0, lt=1, description="decay of a moving average of the weights, 0: none; finetune and scratch"
+    )
+    target_size: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="fills classes up to so many training samples with augmented copies; finetune and scratch",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] | None = Field(
+        None, description="of the arithmetic; lower than float32 on a GPU by default; finetune and scratch"
+    )
     patience: int | None = Field(
         None, ge=1, description="epochs without gain before an early stop; finetune and scratch"
     )
@@ -129,7 +167,38 @@ def load_recipe(path: Path) -> dict[str, Any]:
         raise UsageError(f"the recipe {path} is not YAML", "compare it with recipe.yaml in a run directory") from error
     if not isinstance(content, dict):
         raise UsageError(f"the recipe {path} holds no settings", "write lines such as `model: squeezenet1_0`")
-    return {str(key): value for key, value in content.items()}
+    return _translated({str(key): value for key, value in content.items()})
+
+
+# Keys of other programs' files and ours: {"training": {...}} of 001, hyperparams.json of 004.
+FOREIGN = {"model_name": "model", "num_epochs": "epochs"}
+_IN_TRAINING = ("model_type", "pretrained")  # beside what is a setting here; model_type is said by the model's name
+
+
+def _translated(content: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a recipe that was written for another program; our own pass unchanged.
+
+    Raises:
+        UsageError: a key beside `training`, or one in it that is neither theirs nor ours.
+    """
+    if isinstance(inner := content.get("training"), Mapping):
+        if strange := [key for key in content if key != "training"]:
+            raise UsageError(f"there is no setting called {strange[0]!r} beside 'training'", "leave it out")
+        content = {str(key): value for key, value in inner.items()}
+        for key in content:
+            near = difflib.get_close_matches(key, [*_IN_TRAINING, *FOREIGN], n=1, cutoff=0.7)
+            if near and key not in (*near, *Recipe.model_fields):
+                raise UsageError(f"there is no setting called {key!r} in 'training'", f"did you mean {near[0]}?")
+        content.pop("model_type", None)
+        if content.pop("pretrained", None) is False:
+            content |= {"weights": "none", "strategy": content.get("strategy", "scratch")}
+    translated: dict[str, Any] = {}
+    for key, value in content.items():
+        name = FOREIGN.get(key, key)
+        if name in translated:
+            raise UsageError(f"{name} is given twice, also as {key!r}", f"leave out {key}")
+        translated[name] = value
+    return translated
 
 
 def presets() -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ scikit-learn nor the run the model came from.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -77,6 +78,14 @@ class Predictor:
             raise RunError(f"the model has format {made}, this release reads {FORMAT}", "pip install --upgrade handful")
         self.frontend: Frontend = from_spec(self.metadata["frontend"])
         self._threads = run_threads(threads)
+        self.version = hashlib.sha256(model).hexdigest()[:12]
+
+    @property
+    def input(self) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """dtype and shape of one decoded item: uint8 [S, S, 3] of a picture, float32 [samples] of a sound."""
+        declared = self._session.get_inputs()[0]
+        dtype = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[declared.type]
+        return np.dtype(dtype), tuple(declared.shape[1:])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], threads: int | None = None) -> Predictor:
@@ -118,12 +127,12 @@ class Predictor:
 
     def file_logits(self, source: Path | bytes) -> np.ndarray:
         """Calibrated logits [classes] of one file, its windows averaged."""
-        items = self._items(source)
+        items = self.items(source)
         return np.asarray(
             np.concatenate([self.logits(items[i : i + _BATCH]) for i in range(0, len(items), _BATCH)]).mean(axis=0)
         )
 
-    def _items(self, source: Path | bytes) -> np.ndarray:
+    def items(self, source: Path | bytes) -> np.ndarray:
         """One file decoded. Raises FileError, in words that say what the matter is with *this* model."""
         try:
             return self.frontend.read(source)[0]
@@ -149,8 +158,8 @@ class Predictor:
         if isinstance(source, list):
             return [self.predict(one) for one in source]
         if isinstance(source, bytes):
-            return self._prediction("", self.file_logits(source))
-        return self._prediction(os.fspath(source), self.file_logits(Path(source)))
+            return self.prediction("", self.file_logits(source))
+        return self.prediction(os.fspath(source), self.file_logits(Path(source)))
 
     def stream(self, files: Iterable[Path]) -> Iterator[Prediction | tuple[str, FileError]]:
         """Predictions in the order of `files`, decoded ahead in threads; a file that cannot be read yields (name, reason)."""
@@ -160,7 +169,7 @@ class Predictor:
             batch: list[tuple[Path, np.ndarray | FileError]] = []
             while True:
                 while len(waiting) < 4 * _BATCH and (file := next(upcoming, None)) is not None:
-                    waiting.append((file, pool.submit(self._items, file)))
+                    waiting.append((file, pool.submit(self.items, file)))
                 if not waiting:
                     break
                 path, future = waiting.popleft()
@@ -186,10 +195,11 @@ class Predictor:
             if isinstance(items, FileError):
                 yield str(path), items
             else:
-                yield self._prediction(str(path), logits[at : at + len(items)].mean(axis=0))
+                yield self.prediction(str(path), logits[at : at + len(items)].mean(axis=0))
                 at += len(items)
 
-    def _prediction(self, file: str, logits: np.ndarray) -> Prediction:
+    def prediction(self, file: str, logits: np.ndarray) -> Prediction:
+        """What calibrated logits [classes] say of `file`."""
         p = softmax(logits.astype(np.float64))
         if not np.isfinite(p).all():
             raise HandfulError(f"the model gives no number for {shown(file)}", "train it again")

@@ -5,8 +5,10 @@ Reads a run directory and writes only below the folder it is given. Knows nothin
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,11 +16,71 @@ from typing import Any, Protocol
 import numpy as np
 
 from handful.errors import ExportError
-from handful.files import shown
+from handful.features import from_spec
+from handful.files import sha256_file, shown
 from handful.registry import Registry
 from handful.runs import Run
 
 MAX_ERROR = 1e-3  # of the spread of the trained model's logits over the files
+LOSSY_ERROR = 0.2  # the same where weights and activations are rounded on purpose; what that costs is counted in files
+MIN_MOVEMENT = 100  # times the permitted difference that answers must vary over the files, else any constant would pass
+BATCH = 16
+# What travels with a model in every format.
+CARRIED = ("classes", "frontend", "temperature", "set_quantile", "unknown_below", "licence", "data")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user wishes of an export, and whom to tell."""
+
+    accept_drop: bool = False
+    say: Callable[[str], None] = lambda line: None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an exporter wrote. `drop`: what rounding cost, where it was done, see `int8`."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
+    drop: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A written file, read back. `infer`: decoded items [W, ...] to calibrated logits float [W, classes]."""
+
+    metadata: dict[str, Any]
+    infer: Callable[[np.ndarray], np.ndarray]
+
+    def answers(self, files: Sequence[Path]) -> np.ndarray:
+        """Calibrated logits [files, classes], a file's windows averaged. What the file says of its front-end counts."""
+        frontend = from_spec(self.metadata["frontend"])
+        rows = []
+        for file in files:
+            items = frontend.read(file)[0]
+            parts = [self.infer(items[i : i + BATCH]) for i in range(0, len(items), BATCH)]
+            rows.append(np.concatenate(parts).mean(axis=0))
+        return np.stack(rows)
+
+
+class Exporter(Protocol):
+    """One format. `file` is the name of what it writes, `engine` what runs it, `tolerance` what `agreement` may say."""
+
+    file: str
+    engine: str
+    tolerance: float
+
+    def write(self, run: Run, folder: Path, order: Order) -> Written:
+        """Write `folder / file`. Raises ExportError or MissingExtra, with nothing left behind."""
+        ...
+
+    def open(self, path: Path) -> Opened:
+        """Read back what was written. Raises ExportError."""
+        ...
+
+
+exporters: Registry[Exporter] = Registry("export format", "handful.exporting")
 
 
 @dataclass(frozen=True)
@@ -32,74 +94,119 @@ class Exported:
     agree: int
     n: int
     latency_ms: float
+    notes: tuple[str, ...] = ()
+    drop: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value not in (None, ())}
 
 
-class Exporter(Protocol):
-    """Writes one format into `folder`; returns (path, function from raw file to calibrated logits by the *written* file)."""
-
-    def __call__(self, run: Run, folder: Path) -> tuple[Path, Callable[[list[Path]], np.ndarray]]: ...
-
-
-exporters: Registry[Exporter] = Registry("export format", "handful.exporting")
-
-
-def vectors(run: Run) -> tuple[list[Path], np.ndarray]:
-    """The raw files kept with a run and the trained model's calibrated logits [n, classes] of them.
+def vectors(folder: Path) -> tuple[list[Path], np.ndarray]:
+    """The raw files kept in a run or bundle and the trained model's calibrated logits [n, classes] of them.
 
     Raises:
-        ExportError: the run has none, or they were changed.
+        ExportError: there are none, or they were changed.
     """
-    import json
+    path = folder / "vectors.json"
+    if not path.is_file():
+        raise ExportError(f"{shown(folder.name)} has no test vectors, so nothing could be proven", "train again")
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        files = [folder / row["file"] for row in rows]
+        expected = np.array([row["logits"] for row in rows], np.float64)
+        hashes = [row["sha256"] for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExportError("vectors.json cannot be read", "train again, or export again") from error
+    for file, sha256 in zip(files, hashes, strict=True):
+        inside = file.resolve().is_relative_to(folder.resolve())
+        if not inside or not file.is_file() or sha256_file(file) != sha256:
+            raise ExportError(f"the test vector {shown(file.name)} is missing or was changed", "train or export again")
+    return files, expected
 
-    from handful.files import sha256_file
 
-    if not run.has("vectors.json"):
-        raise ExportError("the run has no test vectors, so an export could not be proven", "train again")
-    rows = json.loads(run.file("vectors.json").read_text(encoding="utf-8"))
-    for row in rows:
-        if not run.has(row["file"]) or sha256_file(run.file(row["file"])) != row["sha256"]:
-            raise ExportError(f"the test vector {shown(row['file'])} is missing or was changed", "train again")
-    return [run.file(row["file"]) for row in rows], np.array([row["logits"] for row in rows], np.float64)
-
-
-def agreement(expected: np.ndarray, found: np.ndarray) -> tuple[float, int]:
+def agreement(expected: np.ndarray, found: np.ndarray, tolerance: float = MAX_ERROR) -> tuple[float, int]:
     """(largest difference as a share of the spread, files with the same label) of logits [n, classes].
 
-    A model whose answers hardly vary over the files proves nothing: it counts as full disagreement.
+    The spread is that of the class whose logit varies most over the files. Answers that hardly vary prove nothing: they
+    count as full disagreement.
     """
-    spread = float(np.ptp(expected, axis=0).max()) if len(expected) > 1 else float(np.ptp(expected))
+    none = float("inf"), 0
+    if expected.shape != found.shape or len(expected) < 2 or not np.isfinite(found).all():
+        return none
+    spread = float(np.ptp(expected, axis=0).max())
+    moved = float(np.ptp(found, axis=0).max())
+    if spread < 1e-6 or moved < min(MIN_MOVEMENT * tolerance, 0.5) * spread:
+        return none
     difference = float(np.abs(found - expected).max())
-    if not np.isfinite(found).all() or spread < 1e-6:
-        return float("inf"), 0
     return difference / spread, int((found.argmax(axis=1) == expected.argmax(axis=1)).sum())
 
 
-def export(run: Run, name: str, folder: Path) -> Exported:
+def disagreement(
+    opened: Opened, metadata: dict[str, Any], files: list[Path], expected: np.ndarray, tolerance: float
+) -> tuple[float, int, str]:
+    """(error, files with the same label, why it is no proof: empty where it is one) of an opened export."""
+    lost = [name for name in CARRIED if opened.metadata.get(name) != metadata.get(name)]
+    if lost:
+        return float("inf"), 0, f"does not carry {', '.join(lost)}"
+    error, agree = agreement(expected, opened.answers(files), tolerance)
+    exact = tolerance <= MAX_ERROR
+    if error > tolerance or (exact and agree < len(files)):
+        return error, agree, f"error {error:.2g} of the spread, {agree} of {len(files)} labels"
+    return error, agree, ""
+
+
+def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exported:
     """Write one format and prove it.
 
     Raises:
         UsageError: there is no such format.
+        MissingExtra: its library is not installed.
         ExportError: the written file does not predict what the trained model predicts; it is removed.
     """
-    import shutil
+    from handful.inference import Predictor
 
-    files, expected = vectors(run)
-    path, predict = exporters.get(name)(run, folder)
-    found = predict(files)
-    error, agree = agreement(expected, found)
-    if error > MAX_ERROR or agree < len(files):
-        (shutil.rmtree if path.is_dir() else Path.unlink)(path)
+    order = order or Order()
+    files, expected = vectors(run.path)
+    exporter = exporters.get(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = exporter.write(run, folder, order)
+    path = written.path
+    tolerance = float("inf") if written.drop and order.accept_drop else exporter.tolerance
+    try:
+        opened = exporter.open(path)
+        error, agree, why = disagreement(opened, Predictor.load(run.path).metadata, files, expected, tolerance)
+    except BaseException:
+        remove(path)
+        raise
+    if why:
+        remove(path)
         raise ExportError(
-            f"the {name} export disagrees with the trained model (error {error:.2g} of the spread, {agree} of {len(files)} labels)",
-            "the file was removed; please report this with `handful --version`",
+            f"the {name} export disagrees with the trained model ({why})",
+            "the file was removed; use --format onnx",
         )
-    timings = []
-    for _ in range(5):
+    latency = _milliseconds(lambda: opened.answers(files[:1]))
+    return Exported(
+        name, str(path), size(path), error, agree, len(files), latency, written.notes, written.drop
+    )  # fmt: skip
+
+
+def _milliseconds(call: Callable[[], Any], times: int = 5, enough: float = 500.0) -> float:
+    """Median of `times` calls, of fewer where they have taken `enough` together."""
+    taken: list[float] = []
+    while len(taken) < times and sum(taken) < enough:
         start = time.perf_counter()
-        predict(files[:1])
-        timings.append((time.perf_counter() - start) * 1000)
-    size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
-    return Exported(name, str(path), size, error, agree, len(files), float(np.median(timings)))
+        call()
+        taken.append((time.perf_counter() - start) * 1000)
+    return float(np.median(taken))
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,33 +20,52 @@ import jinja2
 import numpy as np
 
 from handful.errors import ExportError
-from handful.exporting import exporters
+from handful.exporting import MAX_ERROR, Opened, Order, Written, exporters
+from handful.files import to_json
+from handful.inference import Predictor
 from handful.runs import Run
 
 _REQUIREMENTS = {"image": "numpy\nonnxruntime\npillow\n", "audio": "numpy\nonnxruntime\nsoundfile\nsoxr\n"}
 
 
-@exporters.register("bundle")
-def bundle(run: Run, folder: Path) -> tuple[Path, Callable[[list[Path]], np.ndarray]]:
-    """The folder `bundle/`: appears whole by one rename, an older one is replaced."""
-    result = run.result
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".bundle.tmp-", dir=folder))
-    try:
-        _fill(made, run, result)
-        final = folder / "bundle"
-        if final.exists():
-            old = Path(tempfile.mkdtemp(prefix=".bundle.tmp-", dir=folder))
-            final.rename(old / "bundle")
-            made.rename(final)
-            shutil.rmtree(old)
-        else:
-            made.rename(final)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-    final.chmod(0o755)
-    return final, lambda files: _logits(final, files)
+class Bundle:
+    """bundle/: appears whole by one rename, an older one is replaced."""
+
+    file = "bundle"
+    engine = "onnxruntime"
+    tolerance = MAX_ERROR
+
+    def write(self, run: Run, folder: Path, order: Order) -> Written:
+        made = Path(tempfile.mkdtemp(prefix=".bundle.tmp-", dir=folder))
+        path = folder / self.file
+        try:
+            _fill(made, run, run.result)
+            if path.exists():
+                old = Path(tempfile.mkdtemp(prefix=".bundle.tmp-", dir=folder))
+                path.rename(old / "bundle")
+                made.rename(path)
+                shutil.rmtree(old)
+            else:
+                made.rename(path)
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+        path.chmod(0o755)
+        return Written(path)
+
+    def open(self, path: Path) -> Opened:
+        predictor = Predictor.load(path)
+        return _Program(predictor.metadata, predictor.logits, path)
+
+
+@dataclass(frozen=True)
+class _Program(Opened):
+    """A bundle whose own program answers."""
+
+    folder: Path
+
+    def answers(self, files: Sequence[Path]) -> np.ndarray:
+        return _logits(self.folder, list(files))
 
 
 def _fill(made: Path, run: Run, result: dict[str, Any]) -> None:
@@ -58,19 +78,63 @@ def _fill(made: Path, run: Run, result: dict[str, Any]) -> None:
     shutil.copyfile(run.file("model.onnx"), made / "model.onnx")
     shutil.copyfile(run.file("vectors.json"), made / "vectors.json")
     shutil.copytree(run.file("vectors"), made / "vectors")
-    (made / "predict.py").write_text(
-        (templates / f"predict_{result['modality']}.py").read_text(encoding="utf-8"), encoding="utf-8"
-    )
-    (made / "decode.py").write_text(decoder.read_text(encoding="utf-8"), encoding="utf-8")
+    programs = {
+        "predict.py": templates / f"predict_{result['modality']}.py",
+        "decode.py": decoder,
+        **{name: templates / name for name in ("predict.mjs", "predict.cpp", "Dockerfile")},
+    }
+    for name, source in programs.items():
+        (made / name).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     (made / "requirements.txt").write_text(_REQUIREMENTS[result["modality"]], encoding="utf-8")
-    # A class name with a line break would shift the lines after it: JSON, one string a line.
-    (made / "labels.json").write_text(json.dumps(result["classes"], ensure_ascii=False, indent=1), encoding="utf-8")
+    # Class names reach programs only through these files, never pasted into code. JSON, one string a line: a class name
+    # with a line break would shift the lines after it.
+    (made / "labels.json").write_text(to_json(result["classes"], indent=1), encoding="utf-8")
+    metadata = Predictor.load(run.path).metadata
+    (made / "settings.json").write_text(to_json(metadata, indent=1), encoding="utf-8")
+    licence = metadata["licence"]
+    (made / "NOTICE").write_text(_NOTICE.format(model=result["model"], licence=licence), encoding="utf-8")
     card = jinja2.Template((templates / "README.md.j2").read_text(encoding="utf-8"), keep_trailing_newline=True)
-    backbone = json.loads(run.file("backbone.json").read_text(encoding="utf-8"))
     names = [" ".join(name.translate(_MARKDOWN).split()) for name in result["classes"]]
-    (made / "README.md").write_text(card.render(r=result, names=names, licence=backbone["licence"]), encoding="utf-8")
+    text = card.render(r=result, names=names, licence=licence, front=_front_matter(result, licence))
+    (made / "README.md").write_text(text, encoding="utf-8")
 
 
+def _front_matter(result: dict[str, Any], licence: str) -> str:
+    """YAML for the Hugging Face hub: what the model is, its licence, its measured figures."""
+    import yaml
+
+    kind = "image-classification" if result["modality"] == "image" else "audio-classification"
+    parts = [("out-of-fold", result["score"], result["macro_f1"])]
+    if test := result.get("test"):
+        parts.append(("test", test, test.get("macro_f1")))
+    results = [
+        {
+            "task": {"type": kind},
+            "dataset": {"name": Path(result["data"]["path"]).name, "type": "custom", "split": split},
+            "metrics": [
+                {
+                    "type": "accuracy",
+                    "value": score["value"],
+                    "name": f"{100 * score['value']:.1f} % (n = {score['n']})",
+                },
+                *([{"type": "f1", "value": f1, "name": "macro F1"}] if f1 is not None else []),
+            ],
+        }
+        for split, score, f1 in parts
+        if score["metric"] == "accuracy"
+    ]
+    front = {
+        "license": licence.lower(), "library_name": "handful", "pipeline_tag": kind, "tags": ["handful", "onnx", result["modality"]],
+        "metrics": ["accuracy", "f1"], "model-index": [{"name": result["model"], "results": results}],
+    }  # fmt: skip
+    return str(yaml.safe_dump(front, sort_keys=False, allow_unicode=False))
+
+
+_NOTICE = """The weights of the backbone ({model}) are under the licence {licence}; what was trained on them is yours, within that licence.
+predict.py, decode.py, predict.mjs, predict.cpp and Dockerfile come with handful, under the Apache License 2.0:
+https://www.apache.org/licenses/LICENSE-2.0
+The files in vectors/ are copies of training data and keep the licence that they have.
+"""
 _MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_{}[]<>#|!"}
 
 
@@ -81,3 +145,6 @@ def _logits(folder: Path, files: list[Path]) -> np.ndarray:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise ExportError(f"the bundle's predict.py failed: {last[0]}", "pip install the bundle's requirements.txt")
     return np.array([json.loads(line) for line in done.stdout.splitlines()])
+
+
+exporters.add("bundle", Bundle())

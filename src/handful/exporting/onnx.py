@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from handful.exporting import exporters
+from handful.exporting import MAX_ERROR, Opened, Order, Written, exporters
 from handful.files import copy_file
 from handful.inference import Predictor
 from handful.runs import Run
 
 
-@exporters.register("onnx")
-def onnx(run: Run, folder: Path) -> tuple[Path, Callable[[list[Path]], np.ndarray]]:
-    """model.onnx, read back before it is proven."""
-    path = folder / "model.onnx"
-    copy_file(run.file("model.onnx"), path)
-    predictor = Predictor.load(path)
-    return path, lambda files: np.stack([predictor.file_logits(file) for file in files])
+class Onnx:
+    """model.onnx, for ONNX Runtime and everything else that reads ONNX."""
+
+    file = "model.onnx"
+    engine = "onnxruntime"
+    tolerance = MAX_ERROR
+
+    def write(self, run: Run, folder: Path, order: Order) -> Written:
+        path = folder / self.file
+        copy_file(run.file("model.onnx"), path)
+        return Written(path)
+
+    def open(self, path: Path) -> Opened:
+        predictor = Predictor.load(path)
+        return Opened(predictor.metadata, predictor.logits)
+
+
+exporters.add("onnx", Onnx())

@@ -156,6 +156,28 @@ def spectrogram(g: Graph, x: str, rate_hz: int, hop_seconds: float = HOP_SECONDS
     return once(g, ("spectrogram", x, rate_hz, hop_seconds, top_db), write)
 
 
+def in_steps(g: Graph, bands: str, frames: int, steps: int) -> str:
+    """The mean of [N, bands, frames] over `steps` stretches of equal length: [N, bands, steps]."""
+    edges = np.linspace(0.0, frames, steps + 1)
+    index = np.arange(frames)[:, None]
+    share = np.clip(np.minimum(index + 1, edges[1:]) - np.maximum(index, edges[:-1]), 0.0, None)
+    return str(g.op("MatMul", bands, (share / share.sum(axis=0)).astype(np.float32)))
+
+
+def fine_spectrogram(g: Graph, x: str, rate_hz: int, points: int, top_db: float = TOP_DB) -> str:
+    """As `spectrogram`, by a Fourier transform of `points` points of the same 32 ms: float32 [N, points // 2 + 1, T]."""
+    size, hop = samples_of(WINDOW_SECONDS, rate_hz), samples_of(HOP_SECONDS, rate_hz)
+    time = np.arange(size)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * time / size)
+    angle = 2 * np.pi * np.arange(points // 2 + 1)[:, None] * time / points
+    kernels = np.concatenate([np.cos(angle), np.sin(angle)]) * window * (2.0 / window.sum())
+    wave = g.op("Unsqueeze", x, np.array([1], np.int64))
+    pads = [size // 2, size - size // 2 - 1]
+    parts = g.op("Conv", wave, kernels[:, None, :].astype(np.float32), strides=[hop], pads=pads)
+    cosine, sine = g.op("Split", g.op("Mul", parts, parts), outputs=2, axis=1, num_outputs=2)
+    return decibel(g, g.op("Add", cosine, sine), top_db)
+
+
 def mel_power(wave: np.ndarray, rate_hz: int, n_mels: int, hop_seconds: float = HOP_SECONDS) -> np.ndarray:
     """The numpy twin of the graph, for pictures and fingerprints: float32 [samples] -> power float64 [n_mels, T]."""
     n_fft, hop = samples_of(WINDOW_SECONDS, rate_hz), samples_of(hop_seconds, rate_hz)

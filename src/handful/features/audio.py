@@ -30,6 +30,7 @@ SILENT_RMS = 1e-4  # -80 dB of full scale, after a constant offset is taken away
 FINGERPRINT_CELLS = 16
 CLIPPING = 0.98
 PICTURE_DB = 40.0
+HALF_RANGE_DB = 40.0  # networks for sounds see 80 dB as -1 to 1
 # Copies at another level, rate or encoding differ in fewer bits than this (of 256) and are as long as each other.
 NEAR_BITS = 30
 NEAR_SECONDS = 0.1
@@ -373,6 +374,27 @@ class AudioFrontend:
     def spectrogram(self, g: Graph, x: str, hop_seconds: float = 0.010, top_db: float = 80.0) -> str:
         """float32 [N, bins, T] in dB below the clip's loudest value; bins are linear in frequency, 31.25 Hz apart."""
         return _spectra.spectrogram(g, x, self.sample_rate_hz, hop_seconds, top_db)
+
+    def in_steps(self, g: Graph, x: str, bands: int, steps: int) -> str:
+        """The chosen feature in a fixed number of time steps, however long the window: float32 [N, bands, steps].
+
+        Each step is the mean of what was heard in it. Mel bands and spectrograms (2 k + 1 bands) go from -1, 80 dB below the
+        clip's loudest value, to 1; so does the zeroth MFCC. The others are divided by 20 dB, about their deviation in speech.
+        """
+        if self.features == "mfcc":
+            cepstrum = self.mfcc(g, x, bands)
+            scale = np.full((bands, 1), 1 / 20.0)
+            scale[0] = 1 / (HALF_RANGE_DB * math.sqrt(self.n_mels))
+            value = g.op("Add", g.op("Mul", cepstrum, scale), np.eye(bands, 1))
+        else:
+            fine = self.features == "spectrogram"
+            level = (
+                _spectra.fine_spectrogram(g, x, self.sample_rate_hz, 2 * (bands - 1))
+                if fine
+                else self.log_mel(g, x, bands)
+            )
+            value = g.op("Add", g.op("Div", level, HALF_RANGE_DB), 1.0)
+        return _spectra.in_steps(g, value, self.frames(), steps)
 
     def sequence(self, g: Graph, x: str, top_db: float = 80.0) -> str:
         """The chosen feature, float32 [N, bands, T]."""

@@ -65,6 +65,10 @@ class Model:
         """Identifies the embedding this model computes: changes whenever its numbers may change."""
         raise TypeError(f"{type(self).__name__} has no key")
 
+    def suited(self, frontend: Frontend, features: str | None, n_mels: int | None) -> Frontend:
+        """`frontend` as this model needs it, where the user's wishes (None: none) leave that open."""
+        return frontend.resized(self.input_size)
+
     def embed(self, g: Graph, x: str, frontend: Frontend, weights: Weights | None) -> tuple[str, int]:
         """Append operators from the front-end's value `x` to an embedding; returns (float32 [N, width], width)."""
         raise TypeError(f"{type(self).__name__} has no embedding")
@@ -113,7 +117,10 @@ class Network(Model):
     `mean` and `std` are the per-channel normalisation of pictures in 0..1, applied inside the graph. `url` is where the
     published weights lie, `weights_sha256` the leading hex digits of their SHA-256 (empty: not published).
 
-    `create(classes)` builds the module, float32 [N, 3, H, W] to logits; `body(module)` is the part of it up to the
+    `classes` is how many the published head tells apart. A network that does not look at pictures says otherwise in
+    `shape`, `prepare` and `on`; see `models/_sound.py`.
+
+    `create(classes)` builds the module, float32 [N, *shape] to logits; `body(module)` is the part of it up to the
     embedding [N, width], with the same parameters; `blocks(module)` are its parts for partial training, input side first;
     `replace_head(module, classes)` puts a fresh last layer in and returns that layer, [N, width] to [N, classes]. Where
     `graph(g, picture, tensors)` is given, it writes the body itself, so that safetensors weights need no torch at all.
@@ -125,6 +132,7 @@ class Network(Model):
     url: str = ""
     weights_sha256: str = ""
     weights_bytes: int = 0
+    classes: int = 1000
     create: Callable[[int], torch.nn.Module] = field(kw_only=True)
     body: Callable[[torch.nn.Module], torch.nn.Module] = field(kw_only=True)
     blocks: Callable[[torch.nn.Module], Sequence[torch.nn.Module]] = field(kw_only=True)
@@ -135,11 +143,20 @@ class Network(Model):
     def network(self) -> Network | None:
         return self
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one thing it looks at."""
+        return 3, self.input_size, self.input_size
+
+    def on(self, frontend: Frontend) -> Network:
+        """This network for what `frontend` shows it."""
+        return self
+
     def key(self, weights: Weights | None) -> str:
         return f"{self.name}@{weights.sha256[:16] if weights else 'random'}"
 
     def prepare(self, g: Graph, x: str, frontend: Frontend) -> str:
-        """What the network sees: a picture float32 [N, 3, S, S], normalised as its weights expect."""
+        """What the network sees: float32 [N, *shape], here a picture, normalised as its weights expect."""
         import numpy as np
 
         picture = frontend.picture(g, x, self.input_size)
@@ -212,10 +229,20 @@ def _all_facts() -> dict[str, dict[str, Any]]:
 
 def facts(name: str) -> dict[str, Any]:
     """Figures of a catalogued network, without torch: `parameters` (with the published head), `macs` (multiply-adds of one
-    picture at `input_size`), `body_parameters` and `body_macs` up to the embedding, `blocks`, `width` of the embedding, `bytes` of the published weights, `signature` of their
+    picture of `shape`), `body_parameters` and `body_macs` up to the embedding, `blocks`, `width` of the embedding, `bytes` of the published weights, `signature` of their
     tensors. Empty for what is not in the table (extractors, timm). Made by `python -m handful.models._facts`.
     """
     return _all_facts().get(name, {})
+
+
+def figures(model: Model, frontend: Frontend) -> dict[str, Any]:
+    """As `facts`, of the network in `model` as it stands on `frontend`; needs torch where that is not the catalogued one."""
+    network = model.network
+    if network is None or network.on(frontend).shape == network.shape:
+        return facts(network.name) if network else {}
+    from handful.models._facts import compute
+
+    return compute(network.on(frontend))
 
 
 def digest(*parts: Any) -> str:

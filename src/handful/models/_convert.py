@@ -1,6 +1,6 @@
 """Turns a network and its weights into an ONNX backbone, once: afterwards the file in the cache needs no torch.
 
-A backbone is float32 [N, 3, S, S], normalised pictures, to an embedding [N, width]. What came by way of torch is compared
+A backbone is float32 [N, 3, S, S], normalised pictures (or what else its network sees), to an embedding [N, width]. What came by way of torch is compared
 with torch before it is kept. A user may also bring an ONNX file instead of weights; it is checked before anything runs it. Knows nothing about
 front-ends, heads or where weights come from.
 """
@@ -13,7 +13,7 @@ import importlib.util
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,12 +80,12 @@ def export(model: Network, weights: Weights | None) -> bytes:
     tensors = _plain_tensors(model, weights)
     if model.graph is not None and tensors is not None:
         g = Graph()
-        x = g.input("pictures", "float32", ["N", 3, model.input_size, model.input_size])
+        x = g.input("pictures", "float32", ["N", *model.shape])
         g.output(model.graph(g, x, tensors), "embedding", ["N", facts(model.name)["width"]])
         return g.build()
     from handful.models._state import build
 
-    return to_onnx(model.body(build(model, weights)).eval(), model.input_size, "embedding")
+    return to_onnx(model.body(build(model, weights)).eval(), model.shape, "embedding")
 
 
 def _plain_tensors(model: Network, weights: Weights | None) -> dict[str, np.ndarray] | None:
@@ -99,15 +99,18 @@ def _plain_tensors(model: Network, weights: Weights | None) -> dict[str, np.ndar
     return tensors if sound and recognise(tensors) == model.name else None
 
 
-def to_onnx(module: nn.Module, input_size: int, output: str) -> bytes:
-    """`module` in eval mode, float32 [N, 3, S, S] to float32 [N, width], as an ONNX file with a free batch axis.
+def to_onnx(module: nn.Module, shape: int | Sequence[int], output: str) -> bytes:
+    """`module` in eval mode, float32 [N, *shape] to float32 [N, width], as an ONNX file with a free batch axis.
+
+    `shape`: an int S stands for pictures, (3, S, S).
 
     Raises WeightsError when ONNX Runtime computes something else than torch.
     """
     from handful.models._trace import write
 
     torch = optional("torch", "torch", "converting a network to ONNX")
-    pictures = torch.rand(2, 3, input_size, input_size, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    shape = (3, shape, shape) if isinstance(shape, int) else shape
+    pictures = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
     threads = torch.get_num_threads()
     # One picture is too little work to share: on a busy machine two threads took eight times as long as one.
     torch.set_num_threads(1)

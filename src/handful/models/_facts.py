@@ -25,9 +25,9 @@ def compute(network: Network) -> dict[str, Any]:
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
-        module = network.create(1000).eval()
+        module = network.create(network.classes).eval()
         body = network.body(module).eval()
-        picture = torch.empty(1, 3, network.input_size, network.input_size)
+        picture = torch.empty(1, *network.shape)
         with FlopCounterMode(display=False) as whole, torch.no_grad():
             module(picture)
         with FlopCounterMode(display=False) as part, torch.no_grad():

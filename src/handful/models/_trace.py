@@ -1,6 +1,6 @@
 """Writes a traced torch module as ONNX operators, one by one: a tenth of a second where torch's exporter takes seconds.
 
-Knows the operations of convolutional networks for pictures. Anything else makes `write` return None, and torch's own
+Knows the operations of convolutional networks and of plain transformers. Anything else makes `write` return None, and torch's own
 exporter takes over; either result is proved against torch by the caller.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def write(module: nn.Module, pictures: torch.Tensor, output: str) -> bytes | None:
-    """`module` in eval mode, float32 [N, 3, S, S] to [N, width], as an ONNX file; None if an operation is not known here."""
+    """`module` in eval mode, float32 [N, C, H, W] to [N, width], as an ONNX file; None if an operation is not known here."""
     import torch
     from torch.fx.passes.shape_prop import ShapeProp
 
@@ -29,7 +29,7 @@ def write(module: nn.Module, pictures: torch.Tensor, output: str) -> bytes | Non
         return None
     with torch.no_grad():
         ShapeProp(traced).propagate(pictures)
-    writer = _Writer(traced, list(pictures.shape[2:]), output)
+    writer = _Writer(traced, list(pictures.shape[1:]), output)
     try:
         return writer.build()
     except _Unknown:
@@ -43,10 +43,10 @@ class _Unknown(Exception):
 class _Writer:
     """One pass over a traced graph. `values` holds per node the name of an ONNX value, or the Python value it stands for."""
 
-    def __init__(self, traced: Any, sides: list[int], output: str) -> None:
+    def __init__(self, traced: Any, seen: list[int], output: str) -> None:
         self.g = Graph()
         self.traced = traced
-        self.sides = sides
+        self.seen = seen
         self.output = output
         self.values: dict[Any, Any] = {}
         self.folded: set[Any] = set()
@@ -58,10 +58,12 @@ class _Writer:
 
     def _write(self, node: Any) -> Any:
         if node.op == "placeholder":
-            return self.g.input("pictures", "float32", ["N", 3, *self.sides])
+            return self.g.input("pictures", "float32", ["N", *self.seen])
         if node.op == "output":
             width = node.args[0].meta["tensor_meta"].shape[1]
             return self.g.output(self._value(node.args[0]), self.output, ["N", width])
+        if node.op == "get_attr":
+            return _array(_attribute(self.traced, node.target)).astype(np.float32)
         if node.op == "call_module":
             module = self.traced.get_submodule(node.target)
             return self._known(_MODULES, type(module).__name__)(self, node, module)
@@ -93,10 +95,15 @@ class _Writer:
         users = list(node.users)
         if len(users) == 1 and users[0].op == "call_module":
             module = self.traced.get_submodule(users[0].target)
-            if type(module).__name__ == "BatchNorm2d":
+            if type(module).__name__ in ("BatchNorm1d", "BatchNorm2d"):
                 self.folded.add(users[0])
                 return module
         return None
+
+
+def _attribute(traced: Any, path: str) -> Any:
+    place, _, name = path.rpartition(".")
+    return getattr(traced.get_submodule(place), name)
 
 
 def _scale_and_shift(norm: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +124,7 @@ def _conv(w: _Writer, node: Any, module: Any) -> Any:
     norm = w.normalised_by(node)
     if norm is not None:
         scale, shift = _scale_and_shift(norm)
-        weight = weight * scale.reshape(-1, 1, 1, 1)
+        weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
         bias = shift + (bias * scale if bias is not None else 0)
     return w.g.op(
         "Conv",
@@ -136,13 +143,15 @@ def _norm(w: _Writer, node: Any, module: Any) -> Any:
     (x,) = w.args(node)
     if node in w.folded:
         return x
-    scale, shift = (part.reshape(1, -1, 1, 1) for part in _scale_and_shift(module))
+    beyond = [1] * (len(w.shape(node)) - 2)
+    scale, shift = (part.reshape(1, -1, *beyond) for part in _scale_and_shift(module))
     return w.g.op("Add", w.g.op("Mul", x, scale), shift)
 
 
 def _max_pool(w: _Writer, node: Any, module: Any) -> Any:
+    axes = len(w.shape(node)) - 2
     kernel, stride, padding, dilation = (
-        [value, value] if isinstance(value, int) else list(value)
+        [value] * axes if isinstance(value, int) else list(value)
         for value in (module.kernel_size, module.stride, module.padding, module.dilation)
     )
     return w.g.op(
@@ -157,7 +166,7 @@ def _max_pool(w: _Writer, node: Any, module: Any) -> Any:
 
 
 def _global_pool(w: _Writer, node: Any, size: Any) -> Any:
-    if size not in (1, (1, 1), [1, 1]):
+    if size not in (1, (1,), (1, 1), [1, 1]):
         raise _Unknown
     return w.g.op("GlobalAveragePool", w.args(node)[0])
 
@@ -170,6 +179,9 @@ def _flatten(w: _Writer, node: Any, start: int) -> Any:
 
 def _linear(w: _Writer, node: Any, module: Any) -> Any:
     bias = None if module.bias is None else _array(module.bias)
+    if len(w.shape(node)) > 2:
+        product = w.g.op("MatMul", w.args(node)[0], _array(module.weight).T)
+        return product if bias is None else w.g.op("Add", product, bias)
     return w.g.op("Gemm", w.args(node)[0], _array(module.weight), bias, transB=1)
 
 
@@ -209,10 +221,45 @@ def _transpose(w: _Writer, node: Any) -> Any:
     return w.g.op("Transpose", x, perm=order)
 
 
+def _layer_norm(w: _Writer, node: Any, module: Any) -> Any:
+    parts = _array(module.weight), _array(module.bias)
+    return w.g.op("LayerNormalization", w.args(node)[0], *parts, axis=-len(module.normalized_shape), epsilon=module.eps)
+
+
+def _over(kind: str) -> Callable[..., Any]:
+    """A reduction of one axis, `dim` given by name."""
+
+    def write(w: _Writer, node: Any) -> Any:
+        if not isinstance(node.kwargs.get("dim"), int):
+            raise _Unknown
+        axes = np.array([node.kwargs["dim"]], np.int64)
+        return w.g.op(kind, *w.args(node), axes, keepdims=int(node.kwargs.get("keepdim", False)))
+
+    return write
+
+
+def _softmax(w: _Writer, node: Any) -> Any:
+    if "dim" not in node.kwargs:
+        raise _Unknown
+    return w.g.op("Softmax", w.args(node)[0], axis=node.kwargs["dim"])
+
+
+def _squeeze(w: _Writer, node: Any) -> Any:
+    x, *axis = w.args(node)
+    if len(axis) != 1:
+        raise _Unknown
+    return w.g.op("Squeeze", x, np.array(axis, np.int64))
+
+
 _MODULES: dict[str, Callable[..., Any]] = {
+    "Conv1d": _conv,
     "Conv2d": _conv,
+    "BatchNorm1d": _norm,
     "BatchNorm2d": _norm,
+    "LayerNorm": _layer_norm,
+    "MaxPool1d": _max_pool,
     "MaxPool2d": _max_pool,
+    "AdaptiveAvgPool1d": lambda w, node, module: _global_pool(w, node, module.output_size),
     "AdaptiveAvgPool2d": lambda w, node, module: _global_pool(w, node, module.output_size),
     "Flatten": lambda w, node, module: _flatten(w, node, module.start_dim),
     "Linear": _linear,
@@ -229,6 +276,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": _simple("Add"),
     "iadd": _simple("Add"),
     "mul": _simple("Mul"),
+    "matmul": _simple("MatMul"),
+    "softmax": _softmax,
+    "mean": _over("ReduceMean"),
+    "amax": _over("ReduceMax"),
+    "squeeze": _squeeze,
     "cat": _cat,
     "chunk": _chunk,
     "view": _view,

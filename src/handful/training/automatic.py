@@ -29,7 +29,10 @@ GRADIENT = ("finetune", "scratch")
 CONCERNS: dict[str, tuple[str, ...]] = {
     "head": ("probe",), "views": ("probe", "prototype"), "trainable_blocks": ("finetune",), "device": GRADIENT,
     "epochs": GRADIENT, "batch_size": GRADIENT, "learning_rate": GRADIENT, "optimizer": GRADIENT, "scheduler": GRADIENT,
-    "label_smoothing": GRADIENT, "patience": GRADIENT,
+    "label_smoothing": GRADIENT, "patience": GRADIENT, "accumulate": GRADIENT, "target_memory_usage": GRADIENT,
+    "safety_margin": GRADIENT, "warmup": GRADIENT, "layer_decay": ("finetune",), "weight_decay": GRADIENT,
+    "gradient_clip": GRADIENT, "class_weights": GRADIENT, "mixup": GRADIENT, "average": GRADIENT, "target_size": GRADIENT,
+    "precision": GRADIENT,
 }  # fmt: skip
 OF_SOUNDS = ("features", "n_mels", "sample_rate_hz", "seconds")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from handful.data.splits import join
 from handful.errors import DataError
 from handful.files import shown
 from handful.metrics import calibration
-from handful.models import facts as model_facts
+from handful.models import figures
 from handful.runs import Run, Teller
 from handful.training import evaluation, record, studies
 from handful.training.evaluation import Scored
 from handful.training.trial import Trial
+
+UNFINISHED = "unfinished"  # folder of a run with what --resume needs; gone when the run is finished
 
 
 def fit(
@@ -46,6 +49,7 @@ def fit(
     run = Run.create(run_path, f"{Path(recipe.data).name}-{choice.strategy}", resume)
     with run.lock():
         trial.prepare(run.log)
+        trial.strategy.keep = run.file(UNFINISHED)
         scored = trial.evaluate()
         tested = _score_test(test, trial, scored) if test else None
         found = studies.study(trial, scored)
@@ -57,6 +61,7 @@ def fit(
             record.write_rows(run, trial, scored, tested, found.map)
         run.write("recipe.yaml", to_yaml(_resolved(trial)))
         record.finish(run, result, clock, trial.strategy.quick)
+        shutil.rmtree(run.file(UNFINISHED), ignore_errors=True)
     return run
 
 
@@ -65,7 +70,7 @@ def _resolved(trial: Trial) -> Recipe:
     choice, given = trial.choice, trial.recipe
     paths = {
         name: str(Path(value).expanduser().absolute())
-        for name in ("data", "labels", "test")
+        for name in ("data", "labels", "test", "start")
         if (value := getattr(given, name))
     }
     return given.model_copy(update={
@@ -97,8 +102,7 @@ def _result(
 
 def _size(trial: Trial) -> dict[str, Any]:
     """Parameters and multiply-adds of the whole model, where the catalogue knows them."""
-    network, strategy = trial.choice.model.network, trial.strategy
-    body = model_facts(network.name) if network else {}
+    body, strategy = figures(trial.choice.model, trial.frontend), trial.strategy
     frozen = body.get("body_parameters", 0) if strategy.quick else 0
     return {"parameters": strategy.parameters + frozen, "macs": body.get("body_macs")}
 

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from handful import __version__
 from handful.data import Sample
 from handful.data.splits import Plan, inner_folds
 from handful.errors import FileError, UsageError
 from handful.graph import Graph, session
-from handful.models import Network
-from handful.training._loop import LoopSettings, TrainedNetwork, fit_network
+from handful.models import Network, Weights, digest
+from handful.training._checkpoint import Checkpoint
+from handful.training._loop import TrainedNetwork, find_batch_size, fit_network
+from handful.training._steps import LoopSettings, Pictures
 from handful.training.strategies import Job, Predicted, strategies
 
 _BATCH = 32
+_Task = tuple[Network, Weights | None, Pictures, np.ndarray, int]
 EPOCHS = {"finetune": 20, "scratch": 60}
 
 
@@ -29,6 +35,7 @@ class Gradient:
     """A network trained on augmented items, fresh ones each epoch. See `strategies.Strategy`."""
 
     quick = False
+    keep: Path | None = None
     repeats: int | None = 1  # of the cross-validation: each costs as many trainings as there are folds
 
     def __init__(self, job: Job, kind: str) -> None:
@@ -37,17 +44,23 @@ class Gradient:
             raise UsageError(
                 f"{job.model.name} cannot be trained by gradient", "choose one network from `handful models`"
             )
-        self.job, self.kind, self.network = job, kind, network
+        self.job, self.kind, self.network = job, kind, network.on(job.frontend)
         self.candidates: list[dict[str, Any]] = []
         recipe = job.recipe
         blocks = recipe.trainable_blocks if recipe.trainable_blocks is not None else -1
         chosen: dict[str, Any] = {
-            "epochs": recipe.epochs or EPOCHS[kind], "batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate,
+            "epochs": recipe.epochs or EPOCHS[kind], "batch_size": recipe.batch_size or None, "learning_rate": recipe.learning_rate,
             "optimizer": recipe.optimizer, "scheduler": recipe.scheduler, "label_smoothing": recipe.label_smoothing,
             "patience": recipe.patience, "trainable_blocks": blocks, "seed": recipe.seed, "threads": recipe.threads,
             "device": _device(recipe.device),
+        } | {
+            name: getattr(recipe, name)
+            for name in (
+                "accumulate", "warmup", "layer_decay", "weight_decay", "gradient_clip", "class_weights", "mixup", "average", "precision",
+            )
         }  # fmt: skip
         self.settings = LoopSettings(**{name: value for name, value in chosen.items() if value is not None})
+        self._asked = self.settings, recipe.batch_size, recipe.target_size
         self.resolved: dict[str, Any] = {
             "epochs": self.settings.epochs,
             "trainable_blocks": blocks if kind == "finetune" else None,
@@ -60,10 +73,8 @@ class Gradient:
     def _prepare(self) -> Any:
         """Session from items to what the network sees."""
         g = Graph()
-        size = self.network.input_size
-        g.output(
-            self.network.prepare(g, self.job.frontend.input(g), self.job.frontend), "picture", ["N", 3, size, size]
-        )
+        seen = self.network.prepare(g, self.job.frontend.input(g), self.job.frontend)
+        g.output(seen, "picture", ["N", *self.network.shape])
         return session(g.build(), self.job.recipe.threads)
 
     def _pictures(self, items: np.ndarray) -> np.ndarray:
@@ -88,14 +99,30 @@ class Gradient:
 
     def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[tuple[Sample, FileError]]]:
         kept, items, errors = self._read(samples)
+        self.samples = kept
         self.items = np.concatenate(items) if items else np.empty(0)
         self.owner = np.repeat(np.arange(len(kept)), [len(i) for i in items])
         return kept, errors
 
     def _train(
-        self, labels: np.ndarray, groups: np.ndarray, classes: int, mask: np.ndarray, fold: int | None
+        self,
+        labels: np.ndarray,
+        groups: np.ndarray,
+        classes: int,
+        mask: np.ndarray,
+        fold: int | None,
+        keep: Path | None = None,
     ) -> TrainedNetwork:
-        rows = np.flatnonzero(mask[self.owner])
+        rows, stop = np.flatnonzero(mask[self.owner]), None
+        trains = mask
+        if self.settings.patience:  # one fifth of the training samples, whole groups, tells when to stop
+            stops = inner_folds(labels, groups, mask, self.settings.seed, 5) == 0
+            stop, trains = stops[self.owner[rows]], mask & ~stops
+        if self.job.recipe.target_size:
+            copies = copies_for(labels, trains, self.job.recipe.target_size)
+            added = np.concatenate([np.flatnonzero(self.owner == sample) for sample in copies] or [rows[:0]])
+            rows = np.concatenate([rows, added])
+            stop = None if stop is None else np.concatenate([stop, np.zeros(len(added), bool)])
         augment, seed = self.job.frontend.augment, self.settings.seed
 
         def pictures(indices: np.ndarray, epoch: int | None) -> np.ndarray:
@@ -113,12 +140,34 @@ class Gradient:
             self.job.log(event="epoch", fold=fold, **row)
 
         weights = self.job.weights if self.kind == "finetune" else None
-        stop = None
-        if self.settings.patience:  # one fifth of the training samples, whole groups, tells when to stop
-            stop = (inner_folds(labels, groups, mask, seed, 5) == 0)[self.owner[rows]]
-        return fit_network(
-            self.network, weights, pictures, labels[self.owner[rows]], classes, self.settings, tell, stop
-        )
+        task: _Task = (self.network, weights, pictures, labels[self.owner[rows]], classes)
+        if self.job.recipe.batch_size == 0:
+            self._size(keep, task)
+        checkpoint = Checkpoint(keep / f"{_name(fold)}.safetensors", self._identity(labels, mask)) if keep else None
+        return fit_network(*task, self.settings, tell, stop, checkpoint)
+
+    def _size(self, keep: Path | None, task: _Task) -> None:
+        """Find the batch size, once for all trainings of a run."""
+        if "batch_size" in self.resolved:
+            return
+        noted = Checkpoint(keep / "batch_size.safetensors", "") if keep else None
+        if noted and (found := noted.load()):
+            size = int(found[1]["size"])
+        else:
+            recipe = self.job.recipe
+            size = find_batch_size(*task, self.settings, recipe.target_memory_usage * (1 - recipe.safety_margin))
+            self.job.log(event="batch_size", size=size)
+            if noted:
+                noted.save({}, {"size": size})
+        self.settings = replace(self.settings, batch_size=size)
+        self.resolved["batch_size"] = size
+
+    def _identity(self, labels: np.ndarray, mask: np.ndarray) -> str:
+        """Changes with everything that a training depends on."""
+        return digest(
+            __version__, self.kind, self.network.key(self.job.weights), self.network.shape, self.job.frontend.spec(), self._asked,
+            [s.sha256 for s in self.samples], labels.tolist(), np.flatnonzero(mask).tolist(),
+        )  # fmt: skip
 
     def _logits(self, trained: TrainedNetwork, items: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
         """Logits [count, classes], windows averaged."""
@@ -133,14 +182,38 @@ class Gradient:
         self, labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, held: np.ndarray
     ) -> np.ndarray:
         """Logits [models, samples, classes] of the held samples, one training for each mask."""
+        return self._folds(labels, groups, classes, masks, held, None)
+
+    def _folds(
+        self,
+        labels: np.ndarray,
+        groups: np.ndarray,
+        classes: int,
+        masks: np.ndarray,
+        held: np.ndarray,
+        keep: Path | None,
+    ) -> np.ndarray:
+        """As `rehearse`; what is found in `keep` is not trained again."""
         start = time.perf_counter()
         found = np.full((*held.shape, classes), np.nan, np.float32)
         for number, (mask, wanted) in enumerate(zip(masks, held, strict=True)):
-            self.trained = self._train(labels, groups, classes, mask, number)
             chosen = np.flatnonzero(wanted)
-            rows = np.isin(self.owner, chosen)
-            owner = np.searchsorted(chosen, self.owner[rows])
-            found[number, chosen] = self._logits(self.trained, self.items[rows], owner, len(chosen))
+            answers = (
+                Checkpoint(keep / f"{_name(number)}-answers.safetensors", self._identity(labels, mask))
+                if keep
+                else None
+            )
+            kept = answers.load() if answers else None
+            if kept:
+                found[number, chosen] = kept[0]["logits"].numpy()
+            else:
+                trained = self._train(labels, groups, classes, mask, number, keep)
+                rows = np.isin(self.owner, chosen)
+                owner = np.searchsorted(chosen, self.owner[rows])
+                found[number, chosen] = self._logits(trained, self.items[rows], owner, len(chosen))
+                if answers and keep:
+                    answers.save_arrays({"logits": found[number, chosen]})
+                    (keep / f"{_name(number)}.safetensors").unlink(missing_ok=True)
             if self.job.progress:
                 self.job.progress("train", number + 1, len(masks) + 1)
         self.job.clock.add("fit", start)
@@ -148,9 +221,10 @@ class Gradient:
 
     def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
         held = np.stack([plan.folds[repeat] == fold for repeat, fold, _ in plan.masks()])
-        logits = plan.gather(self.rehearse(labels, groups, classes, ~held, held))
+        logits = plan.gather(self._folds(labels, groups, classes, ~held, held, self.keep))
         start = time.perf_counter()
-        self.trained = self._train(labels, groups, classes, np.ones(len(labels), bool), None)
+        self.trained = self._train(labels, groups, classes, np.ones(len(labels), bool), None, self.keep)
+        self.note = "; ".join(filter(None, [self.note, self.trained.note]))
         if self.job.progress:
             self.job.progress("train", len(held) + 1, len(held) + 1)
         self.job.clock.add("fit", start)
@@ -181,6 +255,19 @@ class Gradient:
     @property
     def parameters(self) -> int:
         return self.trained.parameters
+
+
+def _name(fold: int | None) -> str:
+    return "final" if fold is None else f"fold-{fold}"
+
+
+def copies_for(labels: np.ndarray, mask: np.ndarray, target: int) -> np.ndarray:
+    """Which samples to take once more, so that each class in `mask` reaches `target` samples: in turn, as often as needed."""
+    copies = [np.empty(0, np.int64)]
+    for label in np.unique(labels[mask]):
+        there = np.flatnonzero(mask & (labels == label))
+        copies.append(np.resize(there, max(0, target - len(there))))
+    return np.concatenate(copies)
 
 
 def _device(asked: str) -> str:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Probe:
     repeats: int | None = None
     quick = True
     resolved: dict[str, Any] = {}
+    keep: Path | None = None  # unused: embeddings are cached, and the rest is quick
 
     def __init__(self, job: Job, only: str = "") -> None:
         self.job = job

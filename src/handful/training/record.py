@@ -60,7 +60,7 @@ def write_model(run: Run, trial: Trial, result: dict[str, Any], scored: Scored) 
         "model.onnx",
         g.build({"handful": to_json(metadata)}, doc=f"{result['model']}, {result['strategy']}; see the metadata"),
     )
-    arrays = {name: np.ascontiguousarray(array) for name, array in sorted(strategy.state().items())}
+    arrays = {name: np.asarray(array, order="C") for name, array in sorted(strategy.state().items())}
     run.write("model.safetensors", save(arrays, {"handful": to_json(metadata)}))
     weights = choice.weights
     copied = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -53,6 +54,7 @@ class Strategy(Protocol):
     candidates: list[dict[str, Any]]  # what was tried inside training folds: name, accuracy, log_loss, chosen (folds)
     note: str  # what was trained, for people: "logistic (C=16)"
     resolved: dict[str, Any]  # recipe fields that were found on the way
+    keep: Path | None  # folder in which `evaluate` keeps what took long, and finds it again after an interruption
 
     def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[tuple[Sample, FileError]]]:
         """Read the files: (those that could be read, the others with reasons)."""

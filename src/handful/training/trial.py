@@ -64,7 +64,7 @@ class Trial:
                 self.teller.say(_found(self.dataset))
             frontend = _frontend(recipe, self.dataset)
         self.choice = automatic.choose(recipe, frontend, self.teller.say)
-        self.frontend = frontend.resized(self.choice.model.input_size)
+        self.frontend = self.choice.model.suited(frontend, recipe.features, recipe.n_mels)
         self.reader = Reader(self.frontend, recipe.threads)
 
     def prepare(self, log: Callable[..., None] = lambda **event: None, folds: Plan | None = None) -> None:

@@ -41,9 +41,6 @@ def compare(
         The leaderboard; RUN/leaderboard.json, .csv and .html hold it too.
     """
     from handful.errors import UsageError
-    from handful.files import atomic_write, data_dir, to_json
-    from handful.models import digest
-    from handful.reporting import leaderboard
     from handful.search import STRATEGIES, Race, candidates, default_models
 
     own = {"models", "strategies", "vary", "budget"}  # a preset may bring the race's own settings
@@ -60,16 +57,20 @@ def compare(
         list(models or named or given.get("models") or default_models(recipe, teller)),
         list(strategies or way or given.get("strategies") or STRATEGIES),
         dict(vary or given.get("vary") or {}),
+        strict=bool(models or named or not given.get("models")),
     )
     shared = recipe.model_copy(update={"model": "auto", "strategy": "auto"})
-    if run is None:
-        about = digest(
-            shared.model_dump(exclude={"threads"}), *(c.id for c in entered), str(Path(recipe.data).absolute())
-        )
-        run = data_dir() / "races" / f"{Path(recipe.data).name}-{about[:12]}"
-    folder = Path(run).expanduser().absolute()
+    folder = Path(run).expanduser().absolute() if run else None
     race = Race(shared, entered, folder, budget if budget is not None else given.get("budget"), teller)
-    board = race.run()
+    return save(race.run(), lang)
+
+
+def save(board: dict[str, Any], lang: str) -> dict[str, Any]:
+    """Write a leaderboard into its race's directory, for programs, spreadsheets and people; returns it."""
+    from handful.files import atomic_write, to_json
+    from handful.reporting import leaderboard
+
+    folder = Path(board["run"])
     atomic_write(folder / "leaderboard.json", to_json(board, indent=1) + "\n")
     atomic_write(folder / "leaderboard.csv", leaderboard.to_csv(board))
     leaderboard.write(folder, board, lang)

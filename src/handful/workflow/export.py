@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,60 @@ from handful.runs import Run
 
 
 def export(
-    run: str | os.PathLike[str], formats: Sequence[str] = ("onnx",), *, out: str | os.PathLike[str] | None = None
+    run: str | os.PathLike[str],
+    formats: Sequence[str] = ("onnx",),
+    *,
+    out: str | os.PathLike[str] | None = None,
+    accept_drop: bool = False,
+    benchmark: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write a run's model in other formats, each proven on raw files to predict what the trained model predicts.
 
+    Args:
+        formats: names such as onnx, int8, fp16, torchscript, pt2, openvino, bundle.
+        accept_drop: keep an INT8 model that is right less often than the rules allow.
+        benchmark: also measure latency and memory, each format in a process of its own; see "benchmark" of the result. With
+            the default `out` the measurements are also kept in RUN/exports/benchmark.json, a row a format.
+        say: gets warnings.
+
     Returns:
-        {"schema", "files": [{"format", "path", "bytes", "max_error", "agree", "n", "latency_ms"}]}
+        {"schema", "files": [{"format", "path", "bytes", "max_error", "agree", "n", "latency_ms", "notes", "drop"}], "benchmark":
+        [{"format", "engine", "bytes", "batch_1_ms", "batch_32_ms", "peak_rss_bytes", "threads"}]}; "notes" (what is
+        to be known) and "drop" (what rounding costs) only where there are any, "benchmark" only when asked for.
 
     Raises:
         ExportError: an export disagrees with the trained model.
     """
+    from handful.exporting import Order, exporters
     from handful.exporting import export as write
-    from handful.exporting import exporters
 
     opened = Run.open(run)
     folder = Path(out).expanduser().absolute() if out else opened.path / "exports"
-    names = [name.strip() for name in formats if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in formats if name.strip()))
     for name in names:
         exporters.get(name)  # an unknown name is said before anything is written
-    return {"schema": 1, "files": [write(opened, name, folder).to_dict() for name in names]}
+    order = Order(accept_drop, say)
+    files = [write(opened, name, folder, order) for name in names]
+    result: dict[str, Any] = {"schema": 1, "files": [file.to_dict() for file in files]}
+    if benchmark:
+        result["benchmark"] = _benchmark(opened, {file.format: Path(file.path) for file in files}, keep=out is None)
+    return result
+
+
+def _benchmark(run: Run, paths: dict[str, Path], keep: bool) -> list[dict[str, Any]]:
+    """Latency cards of exported files. `keep`: in benchmark.json beside them, where other formats' rows stay."""
+    import json
+
+    from handful.exporting import vectors
+    from handful.exporting._latency import card
+
+    file = vectors(run.path)[0][0]
+    rows = [card(name, path, file) for name, path in paths.items() if name != "bundle"]
+    if keep:
+        old = []
+        if run.has("exports/benchmark.json"):
+            old = json.loads(run.file("exports/benchmark.json").read_text(encoding="utf-8"))["rows"]
+        kept = [row for row in old if row["format"] not in paths]
+        run.write_json("exports/benchmark.json", {"schema": 1, "rows": [*kept, *rows]})
+    return rows

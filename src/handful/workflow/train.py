@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -92,10 +93,40 @@ def train(
         raise UsageError("no data was given", "handful train FOLDER")
     if run:
         Run.vacant(run, resume)
+    if recipe.start:
+        recipe = resolve(started(recipe.start), recipe.model_dump(exclude_unset=True))
     check(recipe)
     finished = fit(recipe, Path(run) if run else None, teller, command, resume)
     write(finished.path, lang)
     return TrainedRun(finished)
+
+
+def started(start: str) -> dict[str, Any]:
+    """Settings that fine-tune the network of the run `start`, on data that is seen as it saw its own.
+
+    Raises:
+        RunError: no such run.
+        UsageError: there is no network in it.
+    """
+    from handful.config import load_recipe
+    from handful.errors import UsageError
+    from handful.models import find
+
+    earlier = Run.open(start)
+    recipe, result = load_recipe(earlier.file("recipe.yaml")), earlier.result
+    network = find(result["model"]).network
+    if network is None:
+        raise UsageError(f"{result['model']} has no network that could be fine-tuned", "choose a run with a network")
+    copied = json.loads(earlier.file("backbone.json").read_text(encoding="utf-8")).get("copied")
+    weights = recipe.get("weights")
+    if result["strategy"] in ("finetune", "scratch"):
+        weights = str(earlier.file("model.safetensors"))
+    elif copied:
+        weights = str(earlier.file(copied))
+    same = ("modality", "input_size", "features", "n_mels", "sample_rate_hz", "seconds")
+    return {"model": network.name, "strategy": "finetune", "weights": weights} | {
+        name: recipe[name] for name in same if recipe.get(name) is not None
+    }
 
 
 def report(run: str | os.PathLike[str], lang: str = "en") -> Path:

@@ -1,6 +1,7 @@
 """Predict sounds.
 
     python predict.py FILE...     a line a file: file, label, confidence, with tabs between
+    python predict.py --decode FILE OUT    the model's input as raw numbers, for predict.mjs and predict.cpp
     python predict.py --verify    repeat the proof that came with the model, on this machine: OK or FAILED
 
 A line on stderr names files of which the model is so unsure that they may be something it does not know.
@@ -25,12 +26,14 @@ class Model:
         self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["handful"])
         self.classes = self.about["classes"]
 
+    def decode(self, file):
+        """Windows float32 [W, n] of one sound."""
+        settings = self.about["frontend"]
+        return decode(Path(file), settings["sample_rate_hz"], settings["seconds"], settings["max_windows"])
+
     def logits(self, file):
         """Calibrated logits [classes] of one sound."""
-        settings = self.about["frontend"]
-        windows = decode(
-            Path(file), settings["sample_rate_hz"], settings["seconds"], settings["max_windows"]
-        )  # float32 [W, n]
+        windows = self.decode(file)
         return np.mean([self.session.run(["logits"], {"input": window[None]})[0][0] for window in windows], axis=0)
 
     def predict(self, file):
@@ -49,7 +52,8 @@ def verify(model):
         print(f"the proof cannot be read ({error}): FAILED")
         return 1
     expected = np.array([row["logits"] for row in rows])
-    error = np.abs(found - expected).max() / max(np.ptp(expected, axis=0).max(), 1e-6)
+    spread = np.ptp(expected, axis=0).max()
+    error = np.abs(found - expected).max() / spread if spread > 1e-6 else np.inf
     good = bool(error < 1e-3)
     print(f"largest difference {error:.1e} of the spread over {len(rows)} files: {'OK' if good else 'FAILED'}")
     return 0 if good else 1
@@ -62,6 +66,9 @@ def main(arguments):
     model = Model()
     if arguments == ["--verify"]:
         return verify(model)
+    if arguments[0] == "--decode" and len(arguments) == 3:
+        model.decode(arguments[1]).tofile(arguments[2])
+        return 0
     raw = "--logits" in arguments
     failed = 0
     for file in arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments:

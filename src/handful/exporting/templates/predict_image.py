@@ -1,6 +1,7 @@
 """Predict pictures.
 
     python predict.py FILE...     a line a file: file, label, confidence, with tabs between
+    python predict.py --decode FILE OUT    the model's input as raw numbers, for predict.mjs and predict.cpp
     python predict.py --verify    repeat the proof that came with the model, on this machine: OK or FAILED
 
 A line on stderr names files of which the model is so unsure that they may be something it does not know.
@@ -25,11 +26,14 @@ class Model:
         self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["handful"])
         self.classes = self.about["classes"]
 
+    def decode(self, file):
+        """Pixels uint8 [S, S, 3] of one picture."""
+        settings = self.about["frontend"]
+        return decode(Path(file), settings["size"], settings["fit"])[0]
+
     def logits(self, file):
         """Calibrated logits [classes] of one picture."""
-        settings = self.about["frontend"]
-        pixels, _ = decode(Path(file), settings["size"], settings["fit"])  # uint8 [S, S, 3]
-        return self.session.run(["logits"], {"input": pixels[None]})[0][0]
+        return self.session.run(["logits"], {"input": self.decode(file)[None]})[0][0]
 
     def predict(self, file):
         """(label, confidence) of one picture."""
@@ -47,7 +51,8 @@ def verify(model):
         print(f"the proof cannot be read ({error}): FAILED")
         return 1
     expected = np.array([row["logits"] for row in rows])
-    error = np.abs(found - expected).max() / max(np.ptp(expected, axis=0).max(), 1e-6)
+    spread = np.ptp(expected, axis=0).max()
+    error = np.abs(found - expected).max() / spread if spread > 1e-6 else np.inf
     good = bool(error < 1e-3)
     print(f"largest difference {error:.1e} of the spread over {len(rows)} files: {'OK' if good else 'FAILED'}")
     return 0 if good else 1
@@ -60,6 +65,9 @@ def main(arguments):
     model = Model()
     if arguments == ["--verify"]:
         return verify(model)
+    if arguments[0] == "--decode" and len(arguments) == 3:
+        model.decode(arguments[1]).tofile(arguments[2])
+        return 0
     raw = "--logits" in arguments
     failed = 0
     for file in arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments:

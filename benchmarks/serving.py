@@ -1,0 +1,127 @@
+"""What serving costs: requests per second over a socket against the bare engine on the same files, and health meanwhile.
+
+    python benchmarks/serving.py RUN FILE_OR_FOLDER [--requests 400] [--clients 32]
+
+Both sides take turns; the median of the ratios is printed. The bare engine is `Predictor.stream`: decoding in threads,
+batches of 16, all files at once. The clients share the machine's cores with the server; where other programs do too, the
+processor time that each side needed says more than the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from handful.data.media import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+
+
+def bare(run: str, files: list[Path]) -> tuple[float, float, list[str]]:
+    """(files per second, processor seconds a file, labels) of the engine in a process of its own."""
+    program = (
+        "import json, sys, time; from pathlib import Path; from handful.inference import Predictor\n"
+        "p = Predictor.load(sys.argv[1]); files = [Path(f) for f in json.load(sys.stdin)]; list(p.stream(files[:16]))\n"
+        "t, c = time.perf_counter(), time.process_time(); found = [q.label for q in p.stream(files)]; n = len(files)\n"
+        "print(json.dumps([n / (time.perf_counter() - t), (time.process_time() - c) / n, found]))"
+    )
+    names = json.dumps([str(file) for file in files])
+    done = subprocess.run([sys.executable, "-c", program, run], input=names, capture_output=True, text=True, check=True)
+    rate, cpu, labels = json.loads(done.stdout)
+    return rate, cpu, labels
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def served(run: str, files: list[Path], clients: int) -> tuple[float, float, list[str], list[float]]:
+    """(files per second, processor seconds a file, labels, seconds of each health check meanwhile) over a socket."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "handful", "serve", run, "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    port = int(process.stdout.readline().strip().rsplit(":", 1)[1])
+    contents = [file.read_bytes() for file in files]
+    local = threading.local()
+
+    def ask(content: bytes) -> str:
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        local.connection.request("POST", "/predict", content)
+        answer = local.connection.getresponse()
+        body = json.loads(answer.read())
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status}: {body}")
+        return str(body["label"])
+
+    health: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        while not over.wait(0.05):
+            start = time.perf_counter()
+            connection.request("GET", "/v2/health/live")
+            connection.getresponse().read()
+            health.append(time.perf_counter() - start)
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(ask, contents[:16]))
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        start, used = time.perf_counter(), processor(process.pid)
+        labels = list(pool.map(ask, contents))
+        rate = len(files) / (time.perf_counter() - start)
+        cpu = (processor(process.pid) - used) / len(files)
+        over.set()
+        watcher.join()
+    process.terminate()
+    process.wait(30)
+    return rate, cpu, labels, health
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run")
+    parser.add_argument("files", type=Path)
+    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    found = (
+        sorted(f for f in chosen.files.rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES | IMAGE_SUFFIXES)
+        if chosen.files.is_dir()
+        else [chosen.files]
+    )
+    files = [found[i % len(found)] for i in range(chosen.requests)]
+    ratios, costs, checks = [], [], []
+    for number in range(chosen.rounds):
+        engine, least, expected = bare(chosen.run, files)
+        rate, cpu, labels, health = served(chosen.run, files, chosen.clients)
+        ratios.append(rate / engine)
+        costs.append(least / cpu)
+        checks += health
+        same = sum(a == b for a, b in zip(labels, expected, strict=True))
+        print(
+            f"round {number + 1}: bare {engine:.1f} files/s and {least * 1000:.1f} ms of processor a file, "
+            f"served {rate:.1f} and {cpu * 1000:.1f} ms: ratio {ratios[-1]:.3f}, by processor {costs[-1]:.3f}; "
+            f"{same} of {len(files)} labels agree"
+        )
+    print(
+        f"median ratio {statistics.median(ratios):.3f}, by processor {statistics.median(costs):.3f}; "
+        f"health: median {statistics.median(checks) * 1000:.1f} ms, worst {max(checks) * 1000:.1f} ms of {len(checks)}"
+    )
+
+
+if __name__ == "__main__":
+    main()

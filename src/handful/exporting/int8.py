@@ -1,0 +1,195 @@
+"""ONNX with 8-bit weights and activations (static QDQ, one scale a channel; Jacob et al. 2018, arXiv:1712.05877).
+
+Ranges come from training files. What rounding costs is counted on labelled files, paired with fp32; where it costs too
+much, the layers that suffer most stay in fp32. The head and everything before the network always do.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handful.errors import ExportError
+from handful.exporting import LOSSY_ERROR, Order, Written, _labelled, _network, exporters
+from handful.exporting.onnx import Onnx
+from handful.files import copy_file
+from handful.inference import Predictor
+from handful.metrics import paired
+from handful.registry import optional
+from handful.runs import Run
+
+MAX_DROP = 0.01  # of the accuracy; and
+MAX_LOST = 2  # files: more of both is refused; so is a larger
+MAX_CHANGE = 0.1  # of a logit, as a share of their spread
+MAX_LAYERS = 60  # of which each is tried alone
+SHARES = (0.25, 0.5)  # of the layers, most sensitive first, that stay in fp32 where rounding all costs too much
+
+
+@dataclass
+class _Items:
+    """Decoded labelled files, windows one after another: items [W, ...], `owner` int [W] (file), labels int [files]."""
+
+    items: np.ndarray
+    owner: np.ndarray
+    labels: np.ndarray
+    of: str
+
+    def logits(self, predictor: Predictor) -> np.ndarray:
+        """[files, classes], windows averaged."""
+        rows = np.concatenate([predictor.logits(self.items[i : i + 16]) for i in range(0, len(self.items), 16)])
+        sums = np.zeros((len(self.labels), rows.shape[1]))
+        np.add.at(sums, self.owner, rows)
+        return sums / np.bincount(self.owner, minlength=len(self.labels))[:, None]
+
+
+def _read(predictor: Predictor, labelled: _labelled.Labelled) -> _Items:
+    read = [predictor.frontend.read(file)[0] for file in labelled.files]
+    owner = np.repeat(np.arange(len(read)), [len(items) for items in read])
+    return _Items(np.concatenate(read), owner, labelled.labels, labelled.of)
+
+
+class Int8(Onnx):
+    """model.int8.onnx."""
+
+    file = "model.int8.onnx"
+    tolerance = LOSSY_ERROR
+
+    def write(self, run: Run, folder: Path, order: Order) -> Written:
+        optional("onnx", "learn", "INT8")
+        trained = Predictor.load(run.path)
+        calibration = _labelled.training(run)
+        notes = []
+        if calibration.of == "test vectors":
+            notes.append(
+                f"the training files are no longer at {run.result['data']['path']}: calibrated on the run's "
+                f"{len(calibration.files)} test vectors alone"
+            )
+            order.say(f"warning: {notes[0]}")
+        with tempfile.TemporaryDirectory(prefix="handful-int8-") as place:
+            quantiser = _Quantiser(run, Path(place), _read(trained, calibration).items)
+            measured = _read(trained, _labelled.scored(run))
+            path, drop = _best(quantiser, trained, measured, order)
+            copy_file(path, folder / self.file)
+        return Written(folder / self.file, tuple(notes), drop)
+
+
+def _best(quantiser: _Quantiser, trained: Predictor, measured: _Items, order: Order) -> tuple[Path, dict[str, Any]]:
+    """The first plan that costs little enough; without one the first of all, if that is accepted."""
+    expected = measured.logits(trained)
+    refused = []
+    for kept in quantiser.plans(measured, expected, order):
+        path = quantiser.write(kept)
+        found = measured.logits(Predictor.load(path))
+        drop = _drop(expected, found, measured) | {"layers": len(quantiser.layers), "fp32_layers": len(kept)}
+        if _tolerable(drop) or order.accept_drop:
+            return path, drop
+        refused.append(drop)
+    least = min(refused, key=lambda drop: (-drop["change"]["value"], drop["error"]))
+    raise ExportError(
+        f"INT8 costs too much: {least['right_fp32']} of {least['n']} {least['of']} right in fp32, {least['right']} in INT8 "
+        f"(logits change by {least['error']:.0%} of their spread), with {least['fp32_layers']} of {least['layers']} layers left in fp32",
+        "use --format onnx or fp16, or take it as it is with --accept-drop",
+    )
+
+
+def _drop(expected: np.ndarray, found: np.ndarray, measured: _Items) -> dict[str, Any]:
+    """What INT8 costs on the same files: accuracy change with its paired 95 % interval, McNemar's p, agreement."""
+    before, after = (logits.argmax(axis=1) == measured.labels for logits in (expected, found))
+    spread = max(float(np.ptp(expected, axis=0).max()), 1e-9)
+    return {
+        "of": measured.of, "n": len(before), "right_fp32": int(before.sum()), "right": int(after.sum()),
+        "agree": int((expected.argmax(axis=1) == found.argmax(axis=1)).sum()),
+        "error": float(np.abs(found - expected).max()) / spread,
+        "change": paired.difference(after, before), "p_value": paired.mcnemar(after, before),
+    }  # fmt: skip
+
+
+def _tolerable(drop: dict[str, Any]) -> bool:
+    lost = drop["right_fp32"] - drop["right"]
+    return not (lost > MAX_LOST and lost / drop["n"] > MAX_DROP) and drop["error"] <= MAX_CHANGE
+
+
+class _Quantiser:
+    """One graph, its calibration, and as many plans as are asked for. A plan is the set of layers that stay in fp32."""
+
+    def __init__(self, run: Run, place: Path, items: np.ndarray) -> None:
+        import onnx
+
+        self.place, self.items = place, items
+        self.proto = onnx.load_model(run.file("model.onnx"))
+        _network.fold_normalisation(self.proto)
+        _network.name_nodes(self.proto)
+        self.layers = _network.layers(self.proto)
+        self.pixels = _network.pixels(self.proto)
+        if not self.layers:
+            raise ExportError(
+                f"{run.result['model']} has no layers that INT8 serves: what is large in it needs fp32",
+                "use --format onnx",
+            )
+        self.source = place / "folded.onnx"
+        onnx.save_model(self.proto, self.source)
+
+    def write(self, kept: frozenset[str]) -> Path:
+        """The graph with every layer in 8 bits but those called `kept`."""
+        from onnxruntime import quantization as q
+
+        layers = [layer for layer in self.layers if layer.name not in kept]
+        nodes = [*layers, *_network.between(self.proto, layers)]
+        path = self.place / f"{len(kept)}-{abs(hash(kept))}.onnx"
+        exact = {"scale": np.array(1.0, np.float32), "zero_point": np.array(0, np.uint8)}
+        overrides = {self.pixels: [exact]} if self.pixels else {}
+        level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.ERROR)  # it advises on the root logger
+        try:
+            q.quantize_static(
+                self.source, path, _reader(self.proto.graph.input[0].name, self.items), quant_format=q.QuantFormat.QDQ,
+                per_channel=True, activation_type=q.QuantType.QUInt8, weight_type=q.QuantType.QInt8,
+                nodes_to_quantize=[node.name for node in nodes], op_types_to_quantize=sorted({node.op_type for node in nodes}),
+                calibration_cache_path=self.place / "ranges.json",
+                extra_options={"TensorQuantOverrides": overrides},
+            )  # fmt: skip
+        finally:
+            logging.getLogger().setLevel(level)
+        return path
+
+    def plans(self, measured: _Items, expected: np.ndarray, order: Order) -> Iterator[frozenset[str]]:
+        """Sets of layers that stay in fp32, from none to half of them."""
+        names = [layer.name for layer in self.layers]
+        yield frozenset()
+        if len(names) < 3:
+            return
+        order.say("INT8 in all layers costs too much; trying mixed precision")
+        yield frozenset((names[0], names[-1]))
+        if len(names) > MAX_LAYERS:
+            return
+        part = _Items(measured.items[:16], measured.owner[:16], measured.labels[: measured.owner[:16].max() + 1], "")
+        alone = {}
+        for name in names:
+            path = self.write(frozenset(names) - {name})
+            alone[name] = float(np.abs(part.logits(Predictor.load(path)) - expected[: len(part.labels)]).max())
+        worst = sorted(names, key=lambda name: -alone[name])
+        for share in SHARES:
+            yield frozenset(worst[: max(1, round(share * len(names)))])
+
+
+def _reader(name: str, items: np.ndarray) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.waiting = iter(items)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            item = next(self.waiting, None)
+            return None if item is None else {name: item[None]}
+
+    return Reader()
+
+
+exporters.add("int8", Int8())

@@ -1,0 +1,99 @@
+"""From the standings of a race to leaderboard.json. Trains and measures nothing."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from handful.metrics import paired
+from handful.search.race import Race, Standing
+
+
+def leaderboard(race: Race) -> dict[str, Any]:
+    """Rows best first, unfinished ones apart, the smallest and fastest of the tied recommended."""
+    ranked = race.ranked(1)
+    repeats = counted(race)
+    p = race.first.prepared
+    method = _method(race.folds.method, repeats, len(race.folds.folds))
+    scored = [race.scored(standing, slice(0, repeats), method) for standing in ranked]
+    rows = [_row(standing, result.summary) for standing, result in zip(ranked, scored, strict=True)]
+    if rows:
+        tested = race.folds.tested
+        hits = np.stack([result.right(p.labels)[tested] for result in scored])
+        _, tied, gaps = paired.ties(hits, p.groups[tested] if p.grouped else None, race.recipe.seed)
+        rows = [
+            row | {"tied_with_best": bool(t), "difference": gap} for row, t, gap in zip(rows, tied, gaps, strict=True)
+        ]
+    rows.sort(key=lambda row: (-row["score"]["value"], -(row["macro_f1"] or 0), row["name"]))
+    best = min((row for row in rows if row["tied_with_best"]), key=_weight, default=None)
+    for row in rows:
+        row["recommended"] = row is best
+    return {
+        "schema": 1, "run": str(race.folder), "data": str(race.dataset.root), "folds": method, "rows": rows,
+        "unfinished": [_unfinished(race, s) for s in race.standings.values() if s not in ranked],
+        "recommended": _recommended(race, best), "why": _why(rows, best), "budget_s": race.budget,
+        "seconds": sum(sum(s.seconds.values()) for s in race.standings.values()),
+    }  # fmt: skip
+
+
+def counted(race: Race) -> int:
+    """How many repeats count: those that every ranked row has."""
+    ranked = race.ranked(1)
+    return next((r for r in range(len(race.folds.folds), 1, -1) if len(race.ranked(r)) == len(ranked)), 1)
+
+
+def _row(standing: Standing, summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": standing.candidate.name, **standing.size, "score": summary["score"], "macro_f1": summary["macro_f1"],
+        "seconds": standing.cost(),
+    }  # fmt: skip
+
+
+def _unfinished(race: Race, standing: Standing) -> dict[str, Any]:
+    said = dict(standing.candidate.settings)
+    row = race.folds.folds[0]
+    return {
+        "name": standing.candidate.name, "model": said["model"], "strategy": said["strategy"],
+        "why": standing.why or "the budget ended before its folds were done",
+        "folds_done": len([f for r, f in standing.logits if r == 0]), "of": len(np.unique(row[row >= 0])),
+    }  # fmt: skip
+
+
+def _recommended(race: Race, best: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    winner = next(s.candidate for s in race.standings.values() if s.candidate.name == best["name"])
+    recipe = race.recipe_of(winner).model_dump(exclude_none=True, exclude_defaults=True)
+    options = [word for key, value in recipe.items() if key != "data" for word in _option(key, value)]
+    command = shlex.join(["handful", "train", str(race.recipe.data), *options])
+    return {"name": best["name"], "model": best["model"], "strategy": best["strategy"], "command": command}
+
+
+def _option(key: str, value: Any) -> Iterable[str]:
+    flag = "--" + key.replace("_", "-")
+    if value is True:
+        return [flag]
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
+def _weight(row: Mapping[str, Any]) -> tuple[int, float]:
+    """Small and fast, both alike; in steps of a fifth, below which latencies are noise, then by accuracy."""
+    return round(math.log(row["bytes"] * row["latency_ms"]) / 0.2), -row["score"]["value"]
+
+
+def _method(method: str, repeats: int, of: int) -> str:
+    return method.replace(f"{of}x", f"{repeats}x", 1) if method.startswith(f"{of}x") else method
+
+
+def _why(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> str:
+    if best is None:
+        return "nothing finished"
+    tied = sum(row["tied_with_best"] for row in rows)
+    if tied == 1:
+        return "right most often, and the others are behind by more than chance explains"
+    return f"the smallest and fastest of {tied} that these samples cannot tell apart"

@@ -1,0 +1,348 @@
+"""Exports: what is written predicts what was trained, carries what it needs, and what was tampered with is caught."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import handful
+from handful.errors import ExportError
+from handful.exporting import CARRIED, MAX_ERROR, Order, _labelled, agreement, disagreement, export, exporters, vectors
+from handful.exporting import int8 as int8_export
+from handful.inference import Predictor
+from handful.runs import Run
+from tests.conftest import write_photos
+
+UNAVAILABLE = [name for name in exporters.names() if hasattr(exporters.get(name), "unavailable")]
+SLOW = {"torchscript", "pt2", "openvino"}
+FORMATS = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in exporters.names()
+    if name not in UNAVAILABLE
+]
+
+
+def _squeezenet(path: Path) -> Path:
+    """Random weights (He) of squeezenet1_1, so that there is a network to round."""
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(0)
+    tensors: dict[str, np.ndarray] = {}
+
+    def conv(name: str, out: int, into: int, side: int) -> None:
+        tensors[f"{name}.weight"] = rng.normal(0, (2 / (into * side**2)) ** 0.5, (out, into, side, side)).astype("f4")
+        tensors[f"{name}.bias"] = np.zeros(out, "f4")
+
+    conv("features.0", 64, 3, 3)
+    fires = {3: (64, 16), 4: (128, 16), 6: (128, 32), 7: (256, 32), 9: (256, 48), 10: (384, 48), 11: (384, 64), 12: (512, 64)}  # fmt: skip
+    for layer, (into, squeezed) in fires.items():
+        conv(f"features.{layer}.squeeze", squeezed, into, 1)
+        conv(f"features.{layer}.expand1x1", squeezed * 4, squeezed, 1)
+        conv(f"features.{layer}.expand3x3", squeezed * 4, squeezed, 3)
+    conv("classifier.1", 1000, 512, 1)
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def net_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("net")
+    photos = write_photos(folder / "photos", per_class=8)
+    weights = _squeezenet(folder / "squeezenet1_1.safetensors")
+    return handful.train(
+        photos, run=folder / "run", model="squeezenet1_1", weights=str(weights), strategy="probe", head="logistic", repeats=1
+    )  # fmt: skip
+
+
+# -- every format ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_proves_itself_and_carries_what_it_needs(net_run: Any, tmp_path: Path, name: str) -> None:
+    exporter = exporters.get(name)
+    if name in SLOW:
+        pytest.importorskip("torch" if exporter.engine == "torch" else exporter.engine)
+    written = export(Run.open(net_run.path), name, tmp_path)
+    assert Path(written.path) == tmp_path / exporter.file
+    assert written.bytes > 0 and written.max_error <= exporter.tolerance
+    if exporter.tolerance <= MAX_ERROR:
+        assert written.agree == written.n > 1
+    opened = exporter.open(Path(written.path))
+    trained = Predictor.load(net_run.path).metadata
+    assert {key: opened.metadata[key] for key in CARRIED} == {key: trained[key] for key in CARRIED}
+    assert not [p for p in tmp_path.iterdir() if p != Path(written.path)], "nothing else is left behind"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["torchscript", "pt2", "openvino"])
+def test_sounds_leave_onnx_too(sound_run: Any, tmp_path: Path, name: str) -> None:
+    exporter = exporters.get(name)
+    pytest.importorskip(exporter.engine)
+    written = export(Run.open(sound_run.path), name, tmp_path)
+    assert written.agree == written.n and written.max_error <= MAX_ERROR
+    file = vectors(Path(sound_run.path))[0][0]
+    item = Predictor.load(sound_run.path).items(file)[:1]
+    many = exporter.open(Path(written.path)).infer(np.repeat(item, 5, axis=0))
+    assert many.shape[0] == 5 and np.allclose(many, many[:1], atol=1e-4), "any number of items at once"
+
+
+@pytest.mark.parametrize("name", UNAVAILABLE)
+def test_what_cannot_be_proven_here_is_refused_with_a_reason(photo_run: Any, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ExportError) as caught:
+        handful.export(photo_run.path, [name], out=tmp_path)
+    assert "pt2" in caught.value.hint and "pip install" in caught.value.hint
+    assert not list(tmp_path.iterdir())
+
+
+# -- the proof ---------------------------------------------------------------------------------------------------------
+
+
+def test_constant_and_nearly_right_answers_are_no_proof() -> None:
+    expected = np.random.default_rng(0).normal(0, 3, (8, 4))
+    spread = np.ptp(expected, axis=0).max()
+    assert agreement(expected, expected) == (0.0, 8)
+    assert agreement(expected, np.tile(expected.mean(axis=0), (8, 1)))[0] > MAX_ERROR
+    assert agreement(expected, np.tile(expected.mean(axis=0), (8, 1)), tolerance=0.2)[0] == float("inf")
+    assert agreement(expected + 0 * expected[:1], expected + 2e-3 * spread)[0] > MAX_ERROR
+    same = np.tile(expected[:1], (8, 1))
+    assert agreement(same, same)[0] == float("inf"), "files of which the model says the same prove nothing"
+    assert agreement(expected[:1], expected[:1])[0] == float("inf")
+    assert agreement(expected, np.full_like(expected, np.nan))[0] == float("inf")
+
+
+def _edited(run: Any, place: Path, change: Callable[[Any, dict[str, Any]], None]) -> Run:
+    """A copy of a run whose graph or metadata `change(proto, metadata)` has spoilt; its test vectors are as they were."""
+    import onnx
+
+    copy = Path(shutil.copytree(run.path, place))
+    proto = onnx.load_model(copy / "model.onnx")
+    metadata = json.loads(next(p.value for p in proto.metadata_props if p.key == "handful"))
+    change(proto, metadata)
+    onnx.helper.set_model_props(proto, {"handful": json.dumps(metadata)})
+    onnx.save_model(proto, copy / "model.onnx")
+    return Run.open(copy)
+
+
+def _rewrite(proto: Any, fits: Callable[[tuple[int, ...]], bool], change: Callable[[np.ndarray], np.ndarray]) -> None:
+    from onnx import numpy_helper
+
+    found = [t for t in proto.graph.initializer if t.data_type == 1 and fits(tuple(t.dims))]
+    assert found, "the graph has no such part"
+    for tensor in found:
+        array = change(numpy_helper.to_array(tensor)).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+
+
+def _without_window(kernels: np.ndarray) -> np.ndarray:
+    time = np.arange(kernels.shape[-1])
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * time / len(time))
+    return kernels / np.maximum(window, 1e-3) * window.mean()
+
+
+MUTATIONS = {
+    "channel order": ("net_run", lambda p, m: _rewrite(p, lambda s: s[1:] == (3, 3, 3), lambda a: a[:, ::-1])),
+    "mean": ("net_run", lambda p, m: _rewrite(p, lambda s: s in ((3, 1, 1), (1, 3, 1, 1)), lambda a: a * 0.9)),
+    "resize": ("net_run", lambda p, m: m["frontend"].update(fit="crop")),
+    "temperature": ("net_run", lambda p, m: _rewrite(p, lambda s: s == (512, 2), lambda a: a * 1.01)),
+    "filter bank": ("sound_run", lambda p, m: _rewrite(p, lambda s: s[1:] == (257,), lambda a: np.roll(a, 1, axis=1))),
+    "window": ("sound_run", lambda p, m: _rewrite(p, lambda s: s == (514, 1, 512), _without_window)),
+    "swapped classes": ("sound_run", lambda p, m: _rewrite(p, lambda s: s in ((2,), (1, 2)), lambda a: a[..., ::-1] + 1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MUTATIONS)
+def test_a_spoilt_front_end_is_caught(what: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    fixture, change = MUTATIONS[what]
+    run = request.getfixturevalue(fixture)
+    spoilt = _edited(run, tmp_path / "run", change)
+    with pytest.raises(ExportError, match="disagrees"):
+        export(spoilt, "onnx", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("key", CARRIED)
+def test_an_export_that_lost_its_metadata_is_caught(net_run: Any, key: str) -> None:
+    opened = exporters.get("onnx").open(Path(net_run.path) / "model.onnx")
+    files, expected = vectors(Path(net_run.path))
+    trained = dict(opened.metadata)
+    opened.metadata.pop(key)
+    assert key in disagreement(opened, trained, files, expected, MAX_ERROR)[2]
+
+
+# -- verify ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_verifies_anywhere_and_a_tampered_one_does_not(net_run: Any, sound_run: Any, tmp_path: Path) -> None:
+    handful.export(net_run.path, ["bundle", "int8"], out=tmp_path)
+    bundle = tmp_path / "bundle"
+    good = handful.verify(bundle)
+    assert good["ok"] and good["agree"] == good["n"] > 1 and good["max_error"] < MAX_ERROR
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as packed:
+        for file in bundle.rglob("*"):
+            packed.write(file, Path("some/place") / file.relative_to(bundle))
+    assert handful.verify(tmp_path / "b.zip")["ok"]
+    spoilt = _edited(net_run, tmp_path / "run", MUTATIONS["mean"][1])
+    shutil.copyfile(spoilt.file("model.onnx"), bundle / "model.onnx")
+    bad = handful.verify(bundle)
+    assert not bad["ok"] and "error" in bad["why"]
+    done = subprocess.run([sys.executable, "-m", "handful", "verify", str(bundle)], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout.startswith("FAILED")
+    (bundle / "vectors" / "00.png").write_bytes(b"other")
+    with pytest.raises(ExportError, match="was changed"):
+        handful.verify(bundle)
+
+
+def test_vectors_outside_a_bundle_are_not_read(net_run: Any, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(net_run.path, tmp_path / "run"))
+    rows = json.loads((copy / "vectors.json").read_text())
+    shutil.copyfile(copy / rows[0]["file"], tmp_path / "outside.png")
+    rows[0]["file"] = "../outside.png"
+    (copy / "vectors.json").write_text(json.dumps(rows))
+    with pytest.raises(ExportError, match="outside"):
+        handful.verify(copy)
+
+
+# -- 8 bits ------------------------------------------------------------------------------------------------------------
+
+
+def test_int8_is_small_and_tells_what_it_costs(net_run: Any, tmp_path: Path) -> None:
+    fp32, int8 = handful.export(net_run.path, ["onnx", "int8"], out=tmp_path)["files"]
+    assert int8["bytes"] < 0.35 * fp32["bytes"]
+    drop = int8["drop"]
+    assert drop["of"] == "training files" and drop["n"] == 16 and drop["agree"] >= 15
+    assert drop["change"]["low"] <= drop["change"]["value"] <= drop["change"]["high"]
+    assert handful.load(tmp_path / "model.int8.onnx").classes == net_run.result["classes"]
+
+
+def test_int8_says_when_the_training_files_are_gone(net_run: Any, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(net_run.path, tmp_path / "run"))
+    result = json.loads((copy / "run.json").read_text())
+    result["data"]["path"] = str(tmp_path / "moved")
+    (copy / "run.json").write_text(json.dumps(result))
+    assert _labelled.training(Run.open(copy)).of == "test vectors"
+    said: list[str] = []
+    row = export(Run.open(copy), "int8", tmp_path / "out", Order(say=said.append)).to_dict()
+    assert "no longer at" in row["notes"][0] and said and row["drop"]["of"] == "test vectors"
+
+
+@pytest.mark.slow
+def test_int8_that_costs_too_much_tries_mixed_precision_then_is_refused(
+    net_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.open(net_run.path)
+    kept: list[int] = []
+
+    def refuse(drop: dict[str, Any]) -> bool:
+        kept.append(drop["fp32_layers"])
+        return len(kept) == 2
+
+    monkeypatch.setattr(int8_export, "_tolerable", refuse)
+    row = export(run, "int8", tmp_path)
+    assert kept == [0, 2] and row.drop and row.drop["fp32_layers"] == 2
+    monkeypatch.setattr(int8_export, "_tolerable", lambda drop: False)
+    monkeypatch.setattr(int8_export, "MAX_LAYERS", 5)
+    with pytest.raises(ExportError, match="costs too much") as caught:
+        export(run, "int8", tmp_path / "refused")
+    assert "--accept-drop" in caught.value.hint and not list((tmp_path / "refused").iterdir())
+    assert export(run, "int8", tmp_path / "accepted", Order(accept_drop=True)).drop
+
+
+def test_the_rule_allows_two_files_or_a_point() -> None:
+    drop = {"n": 200, "right_fp32": 190, "right": 188, "error": 0.01}
+    assert int8_export._tolerable(drop)
+    assert not int8_export._tolerable(drop | {"right": 187})
+    assert int8_export._tolerable(drop | {"n": 400, "right": 187})
+    assert not int8_export._tolerable(drop | {"right": 190, "error": 0.5})
+
+
+def test_models_without_a_network_are_not_rounded(sound_run: Any, tmp_path: Path) -> None:
+    for name in ("int8", "fp16"):
+        with pytest.raises(ExportError, match="no layers"):
+            handful.export(sound_run.path, [name], out=tmp_path)
+
+
+# -- benchmark ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_latency_card_is_kept_a_row_a_format(net_run: Any, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(net_run.path, tmp_path / "run"))
+    first = handful.export(run, ["onnx"], benchmark=True)["benchmark"]
+    assert first[0]["batch_32_ms"] > first[0]["batch_1_ms"] > 0 and first[0]["peak_rss_bytes"] > 1e7
+    handful.export(run, ["fp16", "bundle"], benchmark=True)
+    rows = json.loads((run / "exports" / "benchmark.json").read_text())["rows"]
+    assert [(row["format"], row["engine"]) for row in rows] == [("onnx", "onnxruntime"), ("fp16", "onnxruntime")]
+
+
+# -- the bundle --------------------------------------------------------------------------------------------------------
+
+HOSTILE = ('"); import os #', "`rm -rf ~` | <b>x</b>", "line\nbreak\u2028{{ 7*7 }}", "%s ${HOME} \\n кот")
+
+
+def test_class_names_are_data(photo_run: Any, tmp_path: Path) -> None:
+    def rename(proto: Any, metadata: dict[str, Any]) -> None:
+        metadata["classes"] = list(HOSTILE[:2])
+
+    run = _edited(photo_run, tmp_path / "run", rename)
+    result = run.result | {"classes": list(HOSTILE[:2])}
+    run.write_json("run.json", result)
+    bundle = Path(export(run, "bundle", tmp_path / "out").path)
+    for program in ("predict.py", "decode.py", "predict.mjs", "predict.cpp", "Dockerfile", "requirements.txt"):
+        text = (bundle / program).read_text(encoding="utf-8")
+        assert not any(name in text for name in HOSTILE[:2]), program
+    assert json.loads((bundle / "labels.json").read_text()) == list(HOSTILE[:2])
+    assert json.loads((bundle / "settings.json").read_text())["classes"] == list(HOSTILE[:2])
+    assert "<b>" not in (bundle / "README.md").read_text()
+
+
+def test_the_model_card_has_front_matter(photo_run: Any, tmp_path: Path) -> None:
+    import yaml
+
+    handful.export(photo_run.path, ["bundle"], out=tmp_path)
+    _, front, _ = (tmp_path / "bundle" / "README.md").read_text().split("---\n", 2)
+    card = yaml.safe_load(front)
+    assert (card["library_name"], card["pipeline_tag"]) == ("handful", "image-classification")
+    assert card["license"] == Predictor.load(photo_run.path).metadata["licence"].lower()
+    measured = {r["dataset"]["split"]: r["metrics"][0]["value"] for r in card["model-index"][0]["results"]}
+    assert measured == {
+        "out-of-fold": photo_run.result["score"]["value"], "test": photo_run.result["test"]["value"],
+    }  # fmt: skip
+    assert "Apache" in (tmp_path / "bundle" / "NOTICE").read_text()
+
+
+def test_decoded_input_is_what_the_graph_takes(any_run: Any, tmp_path: Path) -> None:
+    handful.export(any_run.path, ["bundle"], out=tmp_path)
+    program = [sys.executable, "-I", str(tmp_path / "bundle" / "predict.py"), "--decode"]
+    file = vectors(Path(any_run.path))[0][0]
+    subprocess.run([*program, str(file), str(tmp_path / "input.bin")], check=True)
+    predictor = Predictor.load(any_run.path)
+    items = np.fromfile(tmp_path / "input.bin", predictor.input[0]).reshape(-1, *predictor.input[1])
+    assert np.allclose(predictor.logits(items).mean(axis=0), predictor.file_logits(file), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_the_cpp_example_reads_hostile_labels(tmp_path: Path) -> None:
+    """Its parser alone: ONNX Runtime's headers are not at hand."""
+    from importlib import resources
+
+    source = (resources.files("handful.exporting") / "templates" / "predict.cpp").read_text(encoding="utf-8")
+    parser = source[source.index("#include <algorithm>") : source.index("int main")]
+    main = "int main(int, char** a) { for (auto& s : strings(read(a[1]))) { std::fwrite(s.data(), 1, s.size() + 1, stdout); } }"
+    (tmp_path / "x.cpp").write_text(parser + main, encoding="utf-8")
+    build = ["g++", "-std=c++17", "-Wall", "-Werror", str(tmp_path / "x.cpp"), "-o", str(tmp_path / "x")]
+    subprocess.run(build, check=True)
+    names = [*HOSTILE, "\U0001f408 cat", ""]
+    for ascii_only in (True, False):
+        (tmp_path / "labels.json").write_text(json.dumps(names, ensure_ascii=ascii_only, indent=1), encoding="utf-8")
+        done = subprocess.run([tmp_path / "x", tmp_path / "labels.json"], check=True, capture_output=True)
+        assert done.stdout.decode().split("\0")[:-1] == names
