@@ -235,6 +235,11 @@ def assignments(pairs: list[str]) -> dict[str, Any]:
     return settings
 
 
+def several(value: Any) -> list[Any]:
+    """A list of names, files or formats; one alone is a list of one."""
+    return [value] if isinstance(value, (str, Path)) else list(value)
+
+
 def varied(pairs: list[str]) -> dict[str, list[Any]]:
     """`--vary key=v1,v2` pairs: the values to try of each setting."""
     found = {}

@@ -57,6 +57,8 @@ def fixed_table(
         if doubt:
             notes[sample.file].append(f"looks like {doubt['suggested']} ({float(doubt['confidence']):.2f})")
         row |= {"fold": sample.fold, "suggested": str(doubt["suggested"]) if doubt else ""}
+        if row["suggested"] == sample.label:
+            row["suggested"] = ""
         if sources:
             row["suggested_group"] = sources.get(sample.file, "")
         rows.append(row | {"note": "; ".join(notes[sample.file])})
@@ -67,6 +69,11 @@ def bare(label: str) -> str:
     """What is left of a label without case, spaces and invisible characters."""
     text = unicodedata.normalize("NFKC", label).casefold()
     return "".join(c for c in text if unicodedata.category(c) != "Cf" and not c.isspace())
+
+
+def one_spelling(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples with labels that differ only in spelling made one."""
+    return _one_spelling(samples, defaultdict(list))
 
 
 def _one_spelling(samples: Sequence[Sample], notes: dict[str, list[str]]) -> list[Sample]:

@@ -15,6 +15,8 @@ import numpy as np
 from handful.data import Finding
 from handful.files import shown
 
+_NAMED = 6  # files that a message names
+
 
 def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Probability of the given label minus the largest other, [n]: below zero where another class looks likelier."""
@@ -85,6 +87,9 @@ def to_findings(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
         f"({first['confidence']:.2f})"
     )
     if len(found) > 1:
-        text = f"{len(found)} labels may be wrong, most suspicious first: {text}"
+        more = ", ".join(shown(str(row["file"])) for row in found[1:_NAMED])
+        text = f"{len(found)} labels may be wrong, most suspicious first: {text}; then {more}" + (
+            " ..." if len(found) > _NAMED else ""
+        )
     fix = "look at them in this order; hard samples look the same as wrong labels"
     return [Finding("wrong-label", "warning", text, tuple(str(row["file"]) for row in found), fix)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from handful.errors import UsageError
 
+KNOWN = ("label", "group", "split", "fold")  # other names are kept as metadata
 _FIELD = re.compile(r"\{(\w*)\}")
 
 
@@ -26,6 +28,9 @@ class Pattern:
                 raise UsageError(
                     f"the pattern {text!r} has a field {{{name}}} that is no name", "use letters, e.g. {group}"
                 )
+            near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.6) if name and name not in KNOWN else []
+            if near:
+                raise UsageError(f"the pattern {text!r} has a field {{{name}}}", f"did you mean {{{near[0]}}}?")
             names |= {name} - {""}
             pieces.append(f"(?P<{name}>.+?)" if name else ".*?")
             position = field.end()

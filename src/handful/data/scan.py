@@ -30,6 +30,7 @@ SPLITS = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 _BLOCK = 1 << 20
+_NAMES = 4000  # file names that are looked through for a pattern
 _AHEAD = 256  # files hashed ahead
 
 
@@ -87,7 +88,8 @@ def load_data(
         )
     findings += _spelling(samples) + ([] if labels or pattern or classes else _hollow(root, samples, chosen))
     if pattern is None and labels is None:
-        guess = suggest([Path(sample.file).stem for sample in samples], [sample.label for sample in samples])
+        some = _some(samples)
+        guess = suggest([Path(sample.file).stem for sample in some], [sample.label for sample in some])
         if guess:
             findings.append(
                 Finding(
@@ -99,6 +101,18 @@ def load_data(
                 )
             )
     return Dataset(root, chosen, tuple(samples), tuple(findings), ignored)
+
+
+def _some(samples: Sequence[Sample]) -> list[Sample]:
+    """The first files of each class, enough to see how files are named."""
+    left: Counter[str] = Counter()
+    each = max(20, _NAMES // max(1, len({sample.label for sample in samples})))
+    chosen = []
+    for sample in samples:
+        left[sample.label] += 1
+        if left[sample.label] <= each:
+            chosen.append(sample)
+    return chosen
 
 
 def unlabelled(folder: Path, modality: str) -> list[Sample]:

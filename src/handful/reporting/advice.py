@@ -13,6 +13,7 @@ from handful.reporting.words import Name, Number, Sentence, chance, load, shortc
 WIDE_INTERVAL = 0.2
 GOOD = 0.95  # accuracy from which no other method is advised
 POOR_CALIBRATION = 0.1
+SMALL_ECE = 0.03  # below, nobody would notice
 POOR_NOVELTY = 0.5  # share of unknown things that pass as known
 CLASSES_NAMED = 2
 
@@ -43,8 +44,12 @@ def _about_data(result: dict[str, Any]) -> list[Sentence]:
     urgent = [finding for finding in findings if finding.get("severity") == "error"]
     # What has a line of its own is not counted a second time.
     told = {kind for kind, key in (("wrong-label", "doubtful"), ("shortcut", "shortcuts")) if result.get(key)}
-    warnings = [f for f in findings if f.get("severity") == "warning" and f.get("kind") not in told]
+    warnings = [f for f in findings if f.get("severity") == "warning" and f.get("kind") not in told | {"leak"}]
     found = []
+    for finding in findings:  # a figure that may be far too good comes first
+        if finding.get("kind") == "leak" and finding.get("severity") == "warning":
+            said = {"message": str(finding.get("message", "")), "fix": str(finding.get("fix", ""))}
+            found.append(Sentence("advice.sources", said))
     if urgent:
         found.append(Sentence("advice.errors", {"n": len(urgent)}))
     if doubtful := result.get("doubtful"):
@@ -155,6 +160,6 @@ def _about_unknown(result: dict[str, Any]) -> list[Sentence]:
 def _about_confidence(result: dict[str, Any]) -> list[Sentence]:
     calibration = result.get("calibration") or {}
     ece, limit = calibration.get("ece"), calibration.get("ece_limit")
-    if ece is None or ece <= (POOR_CALIBRATION if limit is None else limit):
+    if ece is None or ece <= (POOR_CALIBRATION if limit is None else max(limit, SMALL_ECE)):
         return []
     return [Sentence("advice.confidence", {"ece": Number(ece, "percent", ("calibration", "ece"))})]

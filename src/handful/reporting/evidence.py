@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ class Evidence:
 def read(folder: Path) -> Evidence:
     """Read a finished run. Raises RunError for one that is missing, unfinished or damaged."""
     run = Run.open(folder)
-    result = run.result
+    result = _placed(run.result, run.path)
     classes = [str(name) for name in result.get("classes") or []]
     samples = _by_file(run.rows("samples.jsonl"))
     test, rows = run.rows("test.jsonl"), run.rows("out_of_fold.jsonl")
@@ -96,6 +97,13 @@ def _explanations(run: Run) -> list[dict[str, Any]]:
     except (OSError, ValueError):
         return []
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _placed(result: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The result with its commands made for where the run lies now."""
+    before = shlex.quote(str(result.get("run", "")))
+    commands = [str(line).replace(before, shlex.quote(str(path))) for line in result.get("next") or []]
+    return result | {"run": str(path), "next": commands}
 
 
 def _by_file(rows: list[Any]) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,9 @@ import numpy as np
 from handful.metrics import paired
 from handful.search.race import Race, Standing
 
+_SMALL_BYTES, _FAST_MS = 5e6, 5.0
+_ALIKE = 1.5  # costs that differ by less are one: latencies are noisy
+
 
 def leaderboard(race: Race) -> dict[str, Any]:
     """Rows best first, unfinished ones apart, the smallest and fastest of the tied recommended."""
@@ -29,13 +32,13 @@ def leaderboard(race: Race) -> dict[str, Any]:
             row | {"tied_with_best": bool(t), "difference": gap} for row, t, gap in zip(rows, tied, gaps, strict=True)
         ]
     rows.sort(key=lambda row: (-row["score"]["value"], -(row["macro_f1"] or 0), row["name"]))
-    best = min((row for row in rows if row["tied_with_best"]), key=_weight, default=None)
+    best = _best(rows)
     for row in rows:
         row["recommended"] = row is best
     return {
         "schema": 1, "run": str(race.folder), "data": str(race.dataset.root), "folds": method, "rows": rows,
         "unfinished": [_unfinished(race, s) for s in race.standings.values() if s not in ranked],
-        "recommended": _recommended(race, best), "why": _why(rows, best), "budget_s": race.budget,
+        "recommended": _recommended(race, best), "why": _why(rows, best, len(race.standings) - len(rows)), "budget_s": race.budget,
         "seconds": sum(sum(s.seconds.values()) for s in race.standings.values()),
     }  # fmt: skip
 
@@ -81,19 +84,33 @@ def _option(key: str, value: Any) -> Iterable[str]:
     return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
 
 
-def _weight(row: Mapping[str, Any]) -> tuple[int, float]:
-    """Small and fast, both alike; in steps of a fifth, below which latencies are noise, then by accuracy."""
-    return round(math.log(row["bytes"] * row["latency_ms"]) / 0.2), -row["score"]["value"]
+def cost(row: Mapping[str, Any]) -> float:
+    """Size times latency; below 5 MB and 5 ms nobody minds either."""
+    return max(row["bytes"], _SMALL_BYTES) * max(row["latency_ms"], _FAST_MS)
+
+
+def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of the tied rows about as small and fast as the smallest and fastest, the one that is right most often."""
+    tied = [row for row in rows if row["tied_with_best"]]
+    if not tied:
+        return None
+    least = min(map(cost, tied))
+    alike = [row for row in tied if cost(row) <= _ALIKE * least]
+    return min(alike, key=lambda row: (-row["score"]["value"], row["parameters"] or math.inf, row["name"]))
 
 
 def _method(method: str, repeats: int, of: int) -> str:
     return method.replace(f"{of}x", f"{repeats}x", 1) if method.startswith(f"{of}x") else method
 
 
-def _why(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> str:
+def _why(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None, unfinished: int) -> str:
     if best is None:
         return "nothing finished"
     tied = sum(row["tied_with_best"] for row in rows)
+    if len(rows) == 1:
+        return "the only one that finished" + (
+            f": {unfinished} others need more time or what they lack" if unfinished else ""
+        )
     if tied == 1:
         return "right most often, and the others are behind by more than chance explains"
-    return f"the smallest and fastest of {tied} that these samples cannot tell apart"
+    return f"of {tied} that these samples cannot tell apart, the most accurate among the smallest and fastest"

@@ -303,7 +303,10 @@ class Race:
             self.teller.say(f"{name}: {standing.why}")
         elif row == 0:
             s = self.scored(standing, slice(0, 1), "").summary["score"]
-            self.teller.say(f"{name}: {s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f}), {standing.cost():.1f} s")
+            repeat = f", first of {len(self.folds.folds)} repeats" if len(self.folds.folds) > 1 else ""
+            self.teller.say(
+                f"{name}: {s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f}){repeat}, {standing.cost():.1f} s"
+            )
 
     def _go_quick(self, trial: Trial, standing: Standing, row: int) -> None:
         """A frozen model: all folds at once, in the first row with the model that is measured, which is kept before its folds."""

@@ -28,11 +28,7 @@ def curve(trial: Trial) -> dict[str, Any]:
     Raises:
         UsageError: the strategy trains a network for each point.
     """
-    if not trial.strategy.quick:
-        raise UsageError(
-            f"a learning curve of the strategy {trial.choice.strategy} would take a training for each of its points",
-            "train a probe on the same data: handful train DATA --strategy probe",
-        )
+    refuse_slow(trial)
     p = trial.prepared
     counts = np.bincount(p.labels, minlength=len(p.names))
     folds = p.plan.folds[0]
@@ -63,6 +59,15 @@ def curve(trial: Trial) -> dict[str, Any]:
     ]
     _, slope, _ = learning_curve.power_law(sizes, errors.mean(axis=0))
     return {"points": points, "band": band, "classes": _classes(trial, slope, counts), "worth": WORTH, "why": None}
+
+
+def refuse_slow(trial: Trial) -> None:
+    """Raise UsageError where each point would take a training of its own."""
+    if not trial.strategy.quick:
+        raise UsageError(
+            f"a learning curve of the strategy {trial.choice.strategy} would take a training for each of its points",
+            "train a probe on the same data: handful train DATA --strategy probe",
+        )
 
 
 def _point(hits: np.ndarray, per_class: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def check(
     Returns:
         {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix"}], "skipped"}
     """
+    from handful.audit.fix import one_spelling
     from handful.audit.labels import to_findings
     from handful.config import resolve
     from handful.data import load_data
@@ -66,7 +68,8 @@ def check(
     samples = [s for s in dataset.samples if s.file not in broken]
     findings = [*dataset.findings, *inspect(samples, errors, reader)]
     findings += _shortcuts(recipe, dataset, samples, reader)
-    doubtful, skipped = _by_model(recipe, dataset, teller)
+    merged = replace(dataset, samples=tuple(one_spelling(dataset.samples)))  # Dog and dog are no mistake of each other
+    doubtful, skipped = _by_model(recipe, merged, teller)
     findings += to_findings(doubtful)
     if fix is not None:
         from handful.audit.fix import fixed_table, write_table

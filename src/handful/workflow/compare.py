@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from handful.config import resolve
+from handful.config import resolve, seconds, several
 from handful.runs import Teller as Teller
 
 
@@ -17,7 +17,7 @@ def compare(
     models: Sequence[str] = (),
     strategies: Sequence[str] = (),
     vary: Mapping[str, Sequence[Any]] | None = None,
-    budget: float | None = None,
+    budget: float | str | None = None,
     run: str | os.PathLike[str] | None = None,
     teller: Teller | None = None,
     lang: str = "en",
@@ -33,7 +33,7 @@ def compare(
         models: names of the catalogue; what `auto` would choose and the method that needs no weights, when none are given.
         strategies: prototype, probe, probe:HEAD, finetune, finetune:BLOCKS, scratch; all when none are given.
         vary: further recipe fields and the values to try, e.g. {"n_mels": [20, 40, 80]}.
-        budget: seconds for all of it.
+        budget: seconds for all of it, or a text such as "10m".
         run: directory of the race; found from data and settings when not given.
         settings: fields of the recipe that all share.
 
@@ -54,14 +54,16 @@ def compare(
     named = [recipe.model] if recipe.model != "auto" else []
     way = [recipe.strategy] if recipe.strategy != "auto" else []
     entered = candidates(
-        list(models or named or given.get("models") or default_models(recipe, teller)),
-        list(strategies or way or given.get("strategies") or STRATEGIES),
+        several(models or named or given.get("models") or default_models(recipe, teller)),
+        several(strategies or way or given.get("strategies") or STRATEGIES),
         dict(vary or given.get("vary") or {}),
         strict=bool(models or named or not given.get("models")),
     )
+    limit = budget if budget is not None else given.get("budget")
+    limit = seconds(str(limit)) if limit is not None else None
     shared = recipe.model_copy(update={"model": "auto", "strategy": "auto"})
     folder = Path(run).expanduser().absolute() if run else None
-    race = Race(shared, entered, folder, budget if budget is not None else given.get("budget"), teller)
+    race = Race(shared, entered, folder, limit, teller)
     return save(race.run(), lang)
 
 

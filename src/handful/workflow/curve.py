@@ -26,6 +26,7 @@ def curve(run: str | os.PathLike[str], *, lang: str = "en", teller: Teller | Non
     from handful.reporting import write
     from handful.runs import Run
     from handful.training.curve import curve as measure
+    from handful.training.curve import refuse_slow
     from handful.training.trial import Trial
 
     opened = Run.open(run)
@@ -34,6 +35,7 @@ def curve(run: str | os.PathLike[str], *, lang: str = "en", teller: Teller | Non
         if trial.dataset.fingerprint != opened.result["data"]["fingerprint"]:
             raise DataError("the data have changed since the run was trained", "train again, then ask for its curve")
         trial.prepare()
+        refuse_slow(trial)
         trial.evaluate()  # settles which candidates there are
         found = measure(trial)
         opened.write_json("run.json", opened.result | {"curve": found})

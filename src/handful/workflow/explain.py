@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections import defaultdict
@@ -12,6 +13,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handful.config import several
 from handful.errors import FileError, RunError, UsageError
 from handful.files import atomic_write, sha256_file, shown, to_json
 from handful.runs import Run, Teller
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 FOLDER = "explanations"
 ROWS = "explanations.json"
+KEPT = 40  # earlier explanations that stay in a report
 OURS = re.compile(r"[0-9a-f]{16}\.(jpg|ogg)")
 
 
@@ -46,8 +49,8 @@ def explain(
 
     Args:
         files: files or folders. Without any: samples of the run, the most doubtful ones and some that are clearly right.
-        out: folder for the pictures, sounds and `explanations.json`. Without: they go into the run, in the place of earlier
-            ones, and its report is made again.
+        out: folder for the pictures, sounds and `explanations.json`. Without: they go into the run, named files beside
+            earlier ones and the run's own samples in their place, and its report is made again.
         limit: how many of the run's own samples.
         lang: language of the report.
 
@@ -67,7 +70,7 @@ def explain(
     opened = Run.open(run)
     if limit < 1:
         raise UsageError(f"limit is {limit}", "give at least 1")
-    asked = _given(opened, files) if files else _own(opened, limit, teller)
+    asked = _given(opened, several(files)) if files else _own(opened, limit, teller)
     if not asked:
         raise UsageError("there is nothing to explain", f"handful explain {shown(str(opened.path))} FILE...")
     folder = Path(out).expanduser().absolute() if out else opened.path
@@ -77,12 +80,24 @@ def explain(
         if teller.progress:
             teller.progress("explain", len(rows), len(asked))
     good = [row for row in rows if "error" not in row]
+    if good and files and not out:  # asked for by name: beside what is there
+        fresh = {row["file"] for row in good}
+        good = [row for row in _earlier(opened) if row.get("file") not in fresh][-KEPT:] + good
     if good:
         atomic_write(folder / ROWS, to_json(good, indent=1) + "\n")
         if not out:
             _sweep(opened.path, good)
             write_report(opened.path, lang)
     return {"schema": 1, "folder": str(folder), "files": rows}
+
+
+def _earlier(run: Run) -> list[dict[str, Any]]:
+    """What was explained before."""
+    try:
+        found = json.loads(run.file(ROWS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 
 
 def _row(one: _Asked, answer: Explanation | tuple[str, FileError], folder: Path, below: str) -> dict[str, Any]:
@@ -181,8 +196,6 @@ def _unseen(run: Run) -> tuple[dict[str, float], dict[str, bool]]:
 
 def _raw_files(run: Run) -> list[_Asked]:
     """What `vectors.json` keeps of the data for proving exports."""
-    import json
-
     try:
         rows = json.loads(run.file("vectors.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from handful.config import several
 from handful.runs import Run
 
 
@@ -41,7 +42,7 @@ def export(
 
     opened = Run.open(run)
     folder = Path(out).expanduser().absolute() if out else opened.path / "exports"
-    names = list(dict.fromkeys(name.strip() for name in formats if name.strip()))
+    names = list(dict.fromkeys(name.strip() for name in several(formats) if name.strip()))
     for name in names:
         exporters.get(name)  # an unknown name is said before anything is written
     order = Order(accept_drop, say)

@@ -22,7 +22,7 @@ def suggest(
     """
     from handful.config import load_recipe, resolve
     from handful.data import unlabelled
-    from handful.errors import DataError
+    from handful.errors import DataError, UsageError
     from handful.files import shown
     from handful.runs import Run
     from handful.training.suggest import suggest as choose
@@ -36,7 +36,14 @@ def suggest(
             f"{shown(str(folder))} holds no {'pictures' if trial.dataset.modality == 'image' else 'sounds'}",
             "give the folder of files that have no label yet",
         )
+    if count < 1:
+        raise UsageError(f"count is {count}", "ask for at least one file")
     trial.prepare()
+    if not trial.strategy.quick:
+        raise UsageError(
+            f"suggestions from the strategy {trial.choice.strategy} would take another training",
+            "train a probe on the same data and ask that run: handful train DATA --strategy probe",
+        )
     scored = trial.evaluate()
     chosen, errors = choose(trial, samples, count, scored.temperature)
     return {

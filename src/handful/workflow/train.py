@@ -27,6 +27,9 @@ class TrainedRun:
     def path(self) -> Path:
         return self._run.path
 
+    def __fspath__(self) -> str:
+        return str(self._run.path)
+
     @cached_property
     def result(self) -> dict[str, Any]:
         return self._run.result

@@ -190,6 +190,7 @@ class Unit:
         parts = [self[rows[i : i + _BLOCK]] @ weight for i in range(0, len(rows), _BLOCK)]
         return np.concatenate(parts) if parts else np.zeros((0, weight.shape[1]), np.float32)
 
+    @cached_property
     def basis(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues [r] of X'X and its eigenvectors float32 [width, r], of the space that the rows span."""
         if self.shape[0] < self.shape[1]:

@@ -46,7 +46,7 @@ def lda(problem: Problem, masks: np.ndarray, inner: np.ndarray, seed: int) -> li
     """Shrinkage LDA; strong with few samples and augmented views."""
     unit = Unit(problem.x)
     mean, (rows, width) = unit.mean, unit.shape
-    basis = unit.basis()[1] if rows < width else None  # everything happens in the span of the rows
+    basis = unit.basis[1] if rows < width else None  # everything happens in the span of the rows
     x = unit[slice(None)] if basis is None else unit[slice(None)] @ basis
     row_labels = problem.labels[problem.sample]
 

@@ -42,7 +42,7 @@ def solve(
     """
     problems, classes = len(strengths), onehot.shape[1]
     which = np.arange(problems) if weighting is None else weighting
-    values, basis = x.basis()
+    values, basis = x.basis
     z = _rotated(x, basis)
     penalty = (1.0 / strengths).astype(np.float32)[:, None, None]  # [P, 1, 1]
     step = 1.0 / (0.5 * values[None, :, None].astype(np.float32) + penalty)
