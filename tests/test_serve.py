@@ -298,7 +298,9 @@ def test_open_inference_protocol(client: Client, photo_run: Any, files: list[byt
     ],
 )  # fmt: skip
 def test_tensors_are_checked_before_they_are_made(client: Client, body: bytes, status: int) -> None:
-    client("POST", "/v2/models/photos/infer", body).problem(status)
+    answer = client("POST", "/v2/models/photos/infer", body)
+    answer.problem(status)
+    assert answer.status == status
 
 
 def test_sounds_as_tensors_must_be_finite(client: Client, sound_run: Any) -> None:

@@ -142,7 +142,7 @@ def test_features_that_a_network_cannot_see_are_refused() -> None:
 
 def test_a_fitting_number_of_bands_is_not_refused() -> None:
     for groups in GROUPED:
-        network_of(conv1d_name(groups), n_mels=32)
+        assert network_of(conv1d_name(groups), n_mels=32) is not None
 
 
 # -- modules -----------------------------------------------------------------------------------------------------------
