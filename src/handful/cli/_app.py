@@ -27,6 +27,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no messages")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="no bars")]
+Csv = Annotated[bool, typer.Option("--csv", help="print the leaderboard as CSV")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")]
+Budget = Annotated[str | None, typer.Option(help="time for all of it, e.g. 90s, 10m, 2h")]
 
 
 def _version(asked: bool) -> None:

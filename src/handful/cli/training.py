@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from handful._console import Screen
-from handful.cli._app import Json, Quiet, app, here, layers, listed, print_json, recipe_options
+from handful.cli._app import (
+    Budget,
+    Csv,
+    Json,
+    NoProgress,
+    Quiet,
+    Set,
+    app,
+    here,
+    layers,
+    listed,
+    print_json,
+    recipe_options,
+)
 from handful.files import shown
 
 
@@ -21,14 +34,14 @@ def train(
     data: Annotated[str | None, typer.Argument(help="folder with one folder of files for each class")] = None,
     preset: Annotated[str | None, typer.Option(help="a named set of settings, see `handful presets`")] = None,
     config: Annotated[Path | None, typer.Option(help="recipe file, e.g. RUN/recipe.yaml to replay a run")] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")] = None,
+    set: Set = None,
     run: Annotated[Path | None, typer.Option(help="directory to make for the run")] = None,
     resume: Annotated[bool, typer.Option(help="go on in an existing directory after an interruption")] = False,
     lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="ask nothing")] = False,
     json: Json = False,
     quiet: Quiet = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="no bars")] = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Train one model: fit, evaluate, save, report.
 
@@ -120,18 +133,18 @@ def compare(
     vary: Annotated[
         list[str] | None, typer.Option(help="a setting and values, n_mels=20,40,80; may be repeated")
     ] = None,
-    budget: Annotated[str | None, typer.Option(help="time for all of it, e.g. 90s, 10m, 2h")] = None,
+    budget: Budget = None,
     preset: Annotated[str | None, typer.Option(help="a named race, see `handful presets`")] = None,
     config: Annotated[Path | None, typer.Option(help="recipe file")] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")] = None,
+    set: Set = None,
     run: Annotated[
         Path | None, typer.Option(help="directory of the race; the same race goes on where it stopped")
     ] = None,
     lang: Annotated[str, typer.Option(help="language of the leaderboard: en, ru")] = "en",
     json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="print the leaderboard as CSV")] = False,
+    csv: Csv = False,
     quiet: Quiet = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="no bars")] = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Race models and strategies on the same folds: a leaderboard with intervals and ties.
 
@@ -162,22 +175,22 @@ def tune(
     settings: dict[str, Any],
     data: Annotated[str | None, typer.Argument(help="folder as for `handful train`")] = None,
     trials: Annotated[int | None, typer.Option(help="recipes to try, 30 when not given")] = None,
-    budget: Annotated[str | None, typer.Option(help="time for all of it, e.g. 90s, 10m, 2h")] = None,
+    budget: Budget = None,
     space: Annotated[
         list[str] | None,
         typer.Option(help="what to try: head=lda,ridge or learning_rate=1e-4..1e-2log; may be repeated"),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="a named set of settings, see `handful presets`")] = None,
     config: Annotated[Path | None, typer.Option(help="recipe file")] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")] = None,
+    set: Set = None,
     run: Annotated[
         Path | None, typer.Option(help="directory of the search; the same search goes on where it stopped")
     ] = None,
     lang: Annotated[str, typer.Option(help="language of the leaderboard: en, ru")] = "en",
     json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="print the leaderboard as CSV")] = False,
+    csv: Csv = False,
     quiet: Quiet = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="no bars")] = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Search for better settings of one strategy, and measure the winner again on other folds.
 

@@ -80,6 +80,23 @@ class Exporter(Protocol):
         ...
 
 
+@dataclass
+class Elsewhere:
+    """A format that cannot be written and proven here: says why (`unavailable`) and how to get it elsewhere (`how`)."""
+
+    file: str
+    engine: str
+    unavailable: str
+    how: str
+    tolerance: float = MAX_ERROR
+
+    def write(self, run: Run, folder: Path, order: Order) -> Written:
+        raise ExportError(self.unavailable, self.how)
+
+    def open(self, path: Path) -> Opened:
+        raise ExportError(self.unavailable, self.how)
+
+
 exporters: Registry[Exporter] = Registry("export format", "handful.exporting")
 
 
