@@ -241,3 +241,60 @@ def test_the_presets_of_the_studies_name_networks_that_go_together() -> None:
             said = dict(candidate.settings)
             wishes = {key: said.get(key, settings.get(key)) for key in ("features", "n_mels")}
             network_of(said["model"], **wishes)
+
+
+# -- pictures of sounds ------------------------------------------------------------------------------------------------
+
+
+def test_one_channel_sees_what_three_alike_see() -> None:
+    torch = pytest.importorskip("torch")
+    from handful.models.resnet_mel import adopt
+
+    torch.manual_seed(0)
+    colours, grey = models.get("resnet18"), models.get("resnet18_mel")
+    assert isinstance(colours, Network) and isinstance(grey, Network)
+    photos, sounds = colours.create(3).eval(), grey.create(3).eval()
+    state = adopt({key: value.numpy() for key, value in photos.state_dict().items()})
+    sounds.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in state.items()})
+    first: Any = sounds.conv1  # type: ignore[union-attr]
+    assert (first.in_channels, first.kernel_size, first.stride, first.padding) == (1, (7, 7), (2, 2), (3, 3))
+    picture = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(sounds(picture), photos(picture.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+
+
+def test_the_first_layer_and_the_head_are_trained_alone() -> None:
+    torch = pytest.importorskip("torch")
+    from handful.training._optimise import unfreeze
+
+    network = models.get("resnet18_mel")
+    assert isinstance(network, Network)
+    with torch.device("meta"):
+        module = network.create(2)
+        unfreeze(network, module, network.replace_head(module, 2), 1)
+    learning = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    assert learning == {"conv1.weight", "fc.weight", "fc.bias"}
+
+
+def test_relu_takes_the_place_of_every_silu() -> None:
+    torch = pytest.importorskip("torch")
+    silu, relu = models.get("efficientnet_v2_s"), models.get("efficientnet_v2_s_relu")
+    assert isinstance(silu, Network) and isinstance(relu, Network)
+    with torch.device("meta"):
+        before, after = silu.create(2), relu.create(2)
+    count = sum(isinstance(layer, torch.nn.SiLU) for layer in before.modules())
+    replaced = sum(isinstance(layer, torch.nn.ReLU) for layer in after.modules())
+    kept = sum(isinstance(layer, torch.nn.ReLU) for layer in before.modules())
+    assert count > 50 and replaced == count + kept and not any(isinstance(m, torch.nn.SiLU) for m in after.modules())
+    assert before.state_dict().keys() == after.state_dict().keys() and relu.weights_sha256 == silu.weights_sha256
+
+
+def test_a_model_config_of_000(tmp_path: Path) -> None:
+    from handful.config import load_recipe, resolve
+
+    theirs = "model_name: efficientnet_v2_s\npretrained: true\ntrainable_blocks: 2\nreplace_silu_with_relu: {}\n"
+    for answer, name in (("false", "efficientnet_v2_s"), ("true", "efficientnet_v2_s_relu")):
+        (tmp_path / "model.yaml").write_text(theirs.format(answer), encoding="utf-8")
+        recipe = resolve(load_recipe(tmp_path / "model.yaml"))
+        assert (recipe.model, recipe.trainable_blocks, recipe.weights) == (name, 2, None)
+    assert presets()["efficientnet_v2"]["settings"]["model"] == "efficientnet_v2_s"

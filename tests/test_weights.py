@@ -129,6 +129,19 @@ def test_weights_are_fetched_checked_and_kept(serve: Any) -> None:
     assert again == weights and tried[-1].startswith("found") and len(asked) == 1
 
 
+def test_an_md5_is_checked_where_nothing_else_is_published(serve: Any, home: Path) -> None:
+    md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    url = "https://zenodo.example/records/1/files/Net_mAP%3D0.4.pth"
+    serve(lambda handler: send(handler, CONTENT[::-1]))
+    weights, tried = _weights.resolve(network(url=url, weights_sha256="", weights_md5=md5), None)
+    assert weights is None and f"not {md5[:12]}" in tried[-1] and left_over(home) == []
+    serve(good)
+    weights, _ = _weights.resolve(network(url=url, weights_sha256="", weights_md5=md5), None)
+    assert weights is not None and weights.path.name == "Net_mAP=0.4.pth" and weights.sha256 == SHA256
+    _, tried = _weights.resolve(network(url=url, weights_sha256="", weights_md5=md5[::-1]), None, fetch_limit_bytes=0)
+    assert any("is damaged: MD5" in line for line in tried)
+
+
 def test_torchs_cache_is_used_and_not_copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = home / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)

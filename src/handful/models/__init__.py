@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -115,15 +115,18 @@ class Network(Model):
     """A torch network. Everything that needs torch is behind `create`, which imports it late.
 
     `mean` and `std` are the per-channel normalisation of pictures in 0..1, applied inside the graph. `url` is where the
-    published weights lie, `weights_sha256` the leading hex digits of their SHA-256 (empty: not published).
+    published weights lie, `weights_sha256` the leading hex digits of their SHA-256 (empty: not published), `weights_md5` their
+    MD5 where that is all that is published.
 
-    `classes` is how many the published head tells apart. A network that does not look at pictures says otherwise in
+    `library` is the module that `extra` brings. `any_size`: whether pictures may have another size than `input_size`. `classes` is how many the published head tells apart. A network that does not look at pictures says otherwise in
     `shape`, `prepare` and `on`; see `models/_sound.py`.
 
     `create(classes)` builds the module, float32 [N, *shape] to logits; `body(module)` is the part of it up to the
     embedding [N, width], with the same parameters; `blocks(module)` are its parts for partial training, input side first;
     `replace_head(module, classes)` puts a fresh last layer in and returns that layer, [N, width] to [N, classes]. Where
-    `graph(g, picture, tensors)` is given, it writes the body itself, so that safetensors weights need no torch at all.
+    `graph(g, picture, tensors)` is given, it writes the body itself, so that safetensors weights need no torch at all. Where
+    `adopt(tensors)` is given, it turns the tensors of the published file into those of the module; where `read(path)` is, that
+    opens the published file, which is a pickle of more than tensors, and what it finds is kept as safetensors. Both raise WeightsError.
     """
 
     pretrained: bool = True
@@ -131,13 +134,18 @@ class Network(Model):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     url: str = ""
     weights_sha256: str = ""
+    weights_md5: str = ""
     weights_bytes: int = 0
+    library: str = ""
+    any_size: bool = True
     classes: int = 1000
     create: Callable[[int], torch.nn.Module] = field(kw_only=True)
     body: Callable[[torch.nn.Module], torch.nn.Module] = field(kw_only=True)
     blocks: Callable[[torch.nn.Module], Sequence[torch.nn.Module]] = field(kw_only=True)
     replace_head: Callable[[torch.nn.Module, int], torch.nn.Module] = field(kw_only=True)
     graph: Callable[[Graph, str, Mapping[str, np.ndarray]], str] | None = None
+    adopt: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
+    read: Callable[[Path], dict[str, np.ndarray]] | None = None
 
     @property
     def network(self) -> Network | None:
@@ -147,6 +155,12 @@ class Network(Model):
     def shape(self) -> tuple[int, int, int]:
         """Of one thing it looks at."""
         return 3, self.input_size, self.input_size
+
+    def sized(self, size: int) -> Network:
+        """This network for pictures of `size` pixels. Raises UsageError where its weights are for one size only."""
+        if size != self.input_size and not self.any_size:
+            raise UsageError(f"{self.name} sees pictures of {self.input_size} pixels only", "leave out --input-size")
+        return replace(self, input_size=size)
 
     def on(self, frontend: Frontend) -> Network:
         """This network for what `frontend` shows it."""
@@ -185,6 +199,11 @@ class Concatenation(Model):
     @property
     def network(self) -> Network | None:
         return next((part for part in self.parts if isinstance(part, Network)), None)
+
+    def suited(self, frontend: Frontend, features: str | None, n_mels: int | None) -> Frontend:
+        """What the network needs; extractors stand on any front-end."""
+        suited = self.network.suited(frontend, features, n_mels) if self.network else frontend
+        return suited.resized(self.input_size)
 
     def key(self, weights: Weights | None) -> str:
         return "+".join(part.key(weights if isinstance(part, Network) else None) for part in self.parts)

@@ -116,7 +116,7 @@ def _rows() -> list[dict[str, Any]]:
     return [
         {"name": m.name, "family": m.family, "top1": m.top1, **facts(m.name)}
         for m in models
-        if m.pretrained and m.top1 and facts(m.name)
+        if m.pretrained and m.top1 and facts(m.name) and not m.extra  # what brings a licence of its own is not advised
     ]
 
 

@@ -134,7 +134,7 @@ def _dynamo(module: nn.Module, pictures: torch.Tensor, output: str) -> bytes:
     """torch's own exporter, for networks that `_trace` does not know."""
     torch = optional("torch", "torch", "converting a network to ONNX")
     optional("onnxscript", "learn", "converting a network to ONNX")
-    with _silence(), torch.no_grad():
+    with quiet(), torch.no_grad():
         program = torch.onnx.export(
             module,
             (pictures,),
@@ -156,8 +156,8 @@ def _dynamo(module: nn.Module, pictures: torch.Tensor, output: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """torch's exporter prints, warns and logs its progress; none of it is for the user."""
+def quiet() -> Iterator[None]:
+    """What libraries print, warn and log about their progress; none of it is for the user."""
     level = logging.root.manager.disable
     sink = io.StringIO()
     logging.disable(logging.CRITICAL)

@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,8 +60,10 @@ class _Answer:
     total: int
 
 
-def download(url: str, target: Path, sha256: str, *, limit_bytes: int | None, progress: Progress | None = None) -> None:
-    """Put `url` at `target`. `sha256`: leading hex digits, or "" if nobody published them.
+def download(
+    url: str, target: Path, sha256: str, *, md5: str = "", limit_bytes: int | None, progress: Progress | None = None
+) -> None:
+    """Put `url` at `target`. `sha256`: leading hex digits, or "" if nobody published them; so too `md5`.
 
     `progress` is called with (bytes so far, bytes in all or 0). Raises DownloadError; an interrupt leaves the part for later.
     """
@@ -71,13 +74,13 @@ def download(url: str, target: Path, sha256: str, *, limit_bytes: int | None, pr
         resumed = part.stat().st_size > 0
         try:
             _transfer(url, part, limit_bytes, progress)
-            _verify(part, sha256)
+            _verify(part, sha256, md5)
         except DownloadError:
             if not resumed or part.stat().st_size:
                 raise
             # The old part did not belong to this file: once more from the beginning.
             _transfer(url, part, limit_bytes, progress)
-            _verify(part, sha256)
+            _verify(part, sha256, md5)
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, target)
@@ -104,20 +107,27 @@ def _part_file(target: Path) -> Iterator[Path]:
                     part.unlink()
 
 
-def _verify(part: Path, sha256: str) -> None:
+def _verify(part: Path, sha256: str, md5: str) -> None:
     """Empties `part` when it is not what was asked for, so that nobody resumes it."""
     with open(part, "rb") as file:
         start = file.read(64).lstrip().lower()
         file.seek(0)
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    page = start.startswith((b"<!doctype", b"<html"))
-    if page or not found.startswith(sha256):
+        wrong = next(filter(None, (difference(file, *wanted) for wanted in (("sha256", sha256), ("md5", md5)))), "")
+    if start.startswith((b"<!doctype", b"<html")):
+        wrong = "the answer is a web page, not weights (a log-in page of the network?)"
+    elif wrong:
+        wrong = f"the file has {wrong}"
+    if wrong:
         os.truncate(part, 0)
-        raise DownloadError(
-            "the answer is a web page, not weights (a log-in page of the network?)"
-            if page
-            else f"the file has SHA-256 {found[:12]}..., not {sha256}..."
-        )
+        raise DownloadError(wrong)
+
+
+def difference(file: BufferedReader, kind: str, wanted: str) -> str:
+    """ "" if the hash of a whole file begins with `wanted`, else both in words. MD5 tells damage, not malice."""
+    file.seek(0)
+    found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest() if wanted else ""
+    name = {"sha256": "SHA-256", "md5": "MD5"}[kind]
+    return "" if found.startswith(wanted) else f"{name} {found[:12]}..., not {wanted[:12]}..."
 
 
 def _transfer(url: str, part: Path, limit_bytes: int | None, progress: Progress | None) -> None:

@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from handful.models import Network, digest, models
+from handful.errors import MissingExtra
+from handful.models import Network, digest, facts, models
 
 
 def signature(shapes: dict[str, tuple[int, ...]]) -> str:
@@ -45,7 +46,13 @@ def compute(network: Network) -> dict[str, Any]:
 
 
 def main() -> None:
-    table = {network.name: compute(network) for network in models if isinstance(network, Network)}
+    table = {}
+    for network in models:
+        if isinstance(network, Network):
+            try:
+                table[network.name] = compute(network)
+            except MissingExtra:  # what was counted where it is installed stays
+                table[network.name] = facts(network.name)
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in sorted(table.items()))
     Path(__file__).with_name("facts.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 

@@ -6,14 +6,17 @@ code, and is only opened by torch's restricted loader, in one place. Knows nothi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from handful.errors import WeightsError
+from handful.files import atomic_write, cache_dir
 from handful.models import Network, Weights, facts, models
 from handful.models._facts import signature
 from handful.registry import optional
@@ -36,6 +39,8 @@ _DTYPES = {
     "I8": "i1",
     "U8": "u1",
 }
+# What torchlibrosa keeps in a state dict although it follows from settings.
+FILTER_BANKS = ("spectrogram_extractor.", "logmel_extractor.")
 _PICKLES = (b"PK\x03\x04", b"\x80")
 _HINT = "give a .safetensors file, a plain torch state dict (.pth) or an ONNX backbone (.onnx)"
 
@@ -61,19 +66,61 @@ def read_state(path: Path) -> State:
 
 
 def _read_pickle(path: Path) -> State:
+    loaded = _inner(_unpickled(path))
     torch = optional("torch", "torch", f"reading {path.name}")
-    try:
-        # weights_only: tensors and containers, nothing that runs. The only torch.load of the package.
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise WeightsError(f"{path.name} is no plain torch state dict ({reason})", _HINT) from error
     if not isinstance(loaded, dict) or not loaded or not all(torch.is_tensor(value) for value in loaded.values()):
         raise WeightsError(
             f"{path.name} holds something else than named tensors",
             'save it with torch.save(model.state_dict(), "weights.pth")',
         )
     return {str(key): (value.float() if value.is_floating_point() else value).numpy() for key, value in loaded.items()}
+
+
+def _unpickled(path: Path, allowed: Sequence[type] = ()) -> Any:
+    """What a pickle holds: tensors, containers and objects of `allowed` classes, nothing that runs."""
+    torch = optional("torch", "torch", f"reading {path.name}")
+    try:
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)  # the only torch.load of the package
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise WeightsError(f"{path.name} is no plain torch state dict ({reason})", _HINT) from error
+
+
+def read_modules(path: Path, allowed: Sequence[type]) -> State:
+    """The tensors of a pickled module, alone or under "ema" or "model", that is made of `allowed` classes; or as `read_state`."""
+    if path.suffix.lower() == ".safetensors":
+        return read_state(path)
+    torch = optional("torch", "torch", f"reading {path.name}")
+    loaded = _unpickled(path, allowed)
+    if isinstance(loaded, dict):
+        loaded = next((loaded[key] for key in ("ema", "model") if isinstance(loaded.get(key), torch.nn.Module)), None)
+    if not isinstance(loaded, torch.nn.Module):
+        return read_state(path)
+    return {key: (t.float() if t.is_floating_point() else t).numpy() for key, t in loaded.state_dict().items()}
+
+
+def _inner(loaded: Any) -> Any:
+    """The state dict in {"model": state dict, "iteration": 600000}, as PANNs are published; else what was given."""
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("model"), dict):
+        return loaded
+    numbers = all(isinstance(value, int | float | str) for key, value in loaded.items() if key != "model")
+    return loaded["model"] if numbers else loaded
+
+
+def tensors_of(weights: Weights, read: Callable[[Path], State]) -> State:
+    """What `read` finds in a weight file; a pickle is opened once, afterwards its safetensors copy in the cache is read."""
+    if weights.path.suffix.lower() == ".safetensors":
+        return read_state(weights.path)
+    copy = cache_dir() / "tensors" / f"{weights.sha256}.safetensors"
+    if copy.is_file():
+        with contextlib.suppress(WeightsError, OSError):  # a damaged copy is made again
+            return read_safetensors(copy)
+    state = read(weights.path)
+    from safetensors.numpy import save
+
+    atomic_write(copy, save({name: np.asarray(value, order="C") for name, value in state.items()}))
+    return state
 
 
 def read_safetensors(path: Path) -> State:
@@ -148,7 +195,8 @@ def build(model: Network, weights: Weights | None, seed: int = 0) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return model.create(1000).eval()
-    state = read_state(weights.path)
+    state = tensors_of(weights, model.read) if model.read else read_state(weights.path)
+    state = model.adopt(state) if model.adopt else state
     # On meta tensors nothing is initialised only to be overwritten: seconds saved on the large networks.
     with torch.device("meta"):
         module = model.create(1000)
@@ -215,5 +263,5 @@ def _check_fit(model: Network, module: nn.Module, state: State, head: list[str],
 
 def recognise(state: State) -> str | None:
     """The name of the catalogued network these tensors belong to, judged by their names and shapes."""
-    found = signature({key: value.shape for key, value in state.items()})
+    found = signature({key: value.shape for key, value in state.items() if not key.startswith(FILTER_BANKS)})
     return next((name for name in models.names() if facts(name).get("signature") == found), None)

@@ -8,6 +8,7 @@ transfer better?", CVPR 2019, table 2, and "Why do better loss functions lead to
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -46,10 +47,40 @@ def add(name: str, file: str, mebibytes: float, *, top1: float, top5: float, **f
             licence="BSD-3-Clause",
             top1=top1,
             top5=top5,
-            create=partial(create, name),
-            **fields,
+            **{"create": partial(create, name), **fields},
         ),
     )
+
+
+def headless(module: Any, name: str) -> nn.Module:
+    """`module` without the layer called `name`: the same forward pass and the same parameters, ending in what that layer sees."""
+    from torch import nn
+
+    body = copy.copy(module)
+    body._modules = dict(module._modules)
+    setattr(body, name, nn.Identity())
+    result: nn.Module = body
+    return result
+
+
+def hidden_body(module: Any) -> nn.Module:
+    """Embedding of a module made of `features`, `avgpool` and a `classifier` with hidden layers: all but its last layer."""
+    from torch import nn
+
+    return nn.Sequential(module.features, module.avgpool, nn.Flatten(), *module.classifier[:-1])
+
+
+def learning(layers: Any) -> list[nn.Module]:
+    """Those of `layers` that have parameters, with the norms that follow them."""
+    from torch import nn
+
+    found: list[nn.Module] = []
+    for layer in layers:
+        if found and isinstance(layer, nn.BatchNorm2d):
+            found[-1] = nn.Sequential(found[-1], layer)
+        elif any(True for _ in layer.parameters()):
+            found.append(layer)
+    return found
 
 
 def pooled_body(module: Any) -> nn.Module:
@@ -69,10 +100,13 @@ def replace_last(module: Any, classes: int) -> nn.Module:
     return head
 
 
-def replace_fc(module: Any, classes: int) -> nn.Module:
-    """Put a fresh linear layer of `classes` outputs in the place of `module.fc`; returns it."""
+def replace_named(name: str, module: Any, classes: int) -> nn.Module:
+    """Put a fresh linear layer of `classes` outputs in the place of `module.NAME`; returns it."""
     from torch import nn
 
-    head = nn.Linear(module.fc.in_features, classes)
-    module.fc = head
+    head = nn.Linear(getattr(module, name).in_features, classes)
+    setattr(module, name, head)
     return head
+
+
+replace_fc = partial(replace_named, "fc")

@@ -86,6 +86,12 @@ class _Writer:
     def args(self, node: Any) -> list[Any]:
         return [self._value(argument) for argument in node.args]
 
+    def given(self, node: Any, *names: str) -> list[Any]:
+        """The first arguments of a call by these names, by place or by name; None where one is left out."""
+        by_place = self.args(node)
+        rest = [self._value(node.kwargs.get(name)) for name in names[len(by_place) :]]
+        return [*by_place[: len(names)], *rest]
+
     def shape(self, node: Any) -> list[int]:
         """Static shape; the batch axis is -1."""
         return [-1, *node.meta["tensor_meta"].shape[1:]]
@@ -165,7 +171,25 @@ def _max_pool(w: _Writer, node: Any, module: Any) -> Any:
     )
 
 
+def _avg_pool(w: _Writer, node: Any, module: Any) -> Any:
+    axes = len(w.shape(node)) - 2
+    kernel, stride, padding = (
+        [value] * axes if isinstance(value, int) else list(value)
+        for value in (module.kernel_size, module.stride, module.padding)
+    )
+    if module.ceil_mode or module.divisor_override:
+        raise _Unknown
+    if kernel == stride == [1] * axes:
+        return w.args(node)[0]
+    include = int(module.count_include_pad)
+    return w.g.op(
+        "AveragePool", w.args(node)[0], kernel_shape=kernel, strides=stride, pads=padding * 2, count_include_pad=include
+    )
+
+
 def _global_pool(w: _Writer, node: Any, size: Any) -> Any:
+    if list(w.shape(node.args[0])[2:]) == list(size if isinstance(size, tuple | list) else [size] * 2):
+        return w.args(node)[0]
     if size not in (1, (1,), (1, 1), [1, 1]):
         raise _Unknown
     return w.g.op("GlobalAveragePool", w.args(node)[0])
@@ -238,6 +262,48 @@ def _over(kind: str) -> Callable[..., Any]:
     return write
 
 
+def _gelu(w: _Writer, node: Any, module: Any) -> Any:
+    (x,) = w.args(node)
+    if module.approximate != "none":
+        raise _Unknown
+    share = w.g.op("Add", w.g.op("Erf", w.g.op("Mul", x, float(0.5**0.5))), 1.0)
+    return w.g.op("Mul", w.g.op("Mul", x, 0.5), share)
+
+
+def _permute(w: _Writer, node: Any) -> Any:
+    x, *order = w.args(node)
+    order = list(order[0]) if isinstance(order[0], list | tuple) else order
+    return w.g.op("Transpose", x, perm=order)
+
+
+def _layer_norm_of(w: _Writer, node: Any) -> Any:
+    x, shape, weight, bias, epsilon = w.given(node, "input", "normalized_shape", "weight", "bias", "eps")
+    if weight is None or epsilon is None:
+        raise _Unknown
+    return w.g.op("LayerNormalization", x, weight, bias, axis=-len(shape), epsilon=epsilon)
+
+
+def _pool_of(kind: str) -> Callable[..., Any]:
+    """A pooling of pictures that is a function; only the arguments that the catalogue's networks use."""
+
+    def write(w: _Writer, node: Any) -> Any:
+        x, *sizes = w.given(node, "input", "kernel_size", "stride", "padding")
+        kernel, stride, padding = ([size] * 2 if isinstance(size, int) else size for size in sizes)
+        if node.kwargs.keys() - {"input", "kernel_size", "stride", "padding", *_DEFAULTS} or kernel is None:
+            raise _Unknown
+        if any(node.kwargs.get(name, value) != value for name, value in _DEFAULTS.items()) or len(node.args) > 4:
+            raise _Unknown
+        more = {"count_include_pad": 1} if kind == "AveragePool" else {}
+        return w.g.op(kind, x, kernel_shape=kernel, strides=stride or kernel, pads=[*(padding or [0, 0])] * 2, **more)
+
+    return write
+
+
+_DEFAULTS = {
+    "dilation": 1, "ceil_mode": False, "return_indices": False, "count_include_pad": True, "divisor_override": None,
+}  # fmt: skip
+
+
 def _softmax(w: _Writer, node: Any) -> Any:
     if "dim" not in node.kwargs:
         raise _Unknown
@@ -259,6 +325,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "LayerNorm": _layer_norm,
     "MaxPool1d": _max_pool,
     "MaxPool2d": _max_pool,
+    "AvgPool2d": _avg_pool,
     "AdaptiveAvgPool1d": lambda w, node, module: _global_pool(w, node, module.output_size),
     "AdaptiveAvgPool2d": lambda w, node, module: _global_pool(w, node, module.output_size),
     "Flatten": lambda w, node, module: _flatten(w, node, module.start_dim),
@@ -266,6 +333,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "ReLU": _simple("Relu"),
     "ReLU6": lambda w, node, module: w.g.op("Clip", *w.args(node), 0.0, 6.0),
     "SiLU": _silu,
+    "GELU": _gelu,
     "Sigmoid": _simple("Sigmoid"),
     "Hardswish": _simple("HardSwish"),
     "Hardsigmoid": _simple("HardSigmoid", alpha=1 / 6, beta=0.5),
@@ -284,11 +352,16 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cat": _cat,
     "chunk": _chunk,
     "view": _view,
+    "relu": _simple("Relu"),
+    "permute": _permute,
+    "layer_norm": _layer_norm_of,
     "transpose": _transpose,
     "contiguous": _same,
     "stochastic_depth": _same,
     "adaptive_avg_pool2d": lambda w, node: _global_pool(w, node, node.args[1]),
-    "flatten": lambda w, node: _flatten(w, node, node.args[1]),
+    "flatten": lambda w, node: _flatten(w, node, w.given(node, "input", "start_dim")[1]),
+    "max_pool2d": _pool_of("MaxPool"),
+    "avg_pool2d": _pool_of("AveragePool"),
     "size": lambda w, node: w.shape(node.args[0]),
     "getitem": lambda w, node: w.args(node)[0][w.args(node)[1]],
     "floordiv": lambda w, node: w.args(node)[0] // w.args(node)[1],

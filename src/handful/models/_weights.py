@@ -9,15 +9,17 @@ opened), `HANDFUL_WEIGHTS_MIRROR` (address of a folder with the same file names)
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from handful.errors import WeightsError
 from handful.files import cache_dir, sha256_file
 from handful.models import Network, Weights
-from handful.models._download import DownloadError, Progress, download
+from handful.models._download import DownloadError, Progress, difference, download
 
 # What is fetched without being asked for: as much as a user waits for at the first run.
 UNASKED_BYTES = 50_000_000
@@ -27,6 +29,17 @@ _KINDS = (".safetensors", ".pth", ".pt", ".bin", ".onnx")
 
 # Hosts that did not answer in this process: asked once, not once a file.
 _silent_hosts: dict[str, str] = {}
+_foreseeing: ContextVar[bool] = ContextVar("foreseeing", default=False)
+
+
+@contextlib.contextmanager
+def foreseeing() -> Iterator[None]:
+    """Inside, nothing is fetched: `resolve` answers with what it would fetch, with an empty hash."""
+    token = _foreseeing.set(True)
+    try:
+        yield
+    finally:
+        _foreseeing.reset(token)
 
 
 def resolve(
@@ -50,13 +63,20 @@ def resolve(
     tried: list[str] = []
     for path in _places(model):
         if not path.is_file():
-            tried.append(f"not in {path.parent}")
+            if (line := f"not in {path.parent}") not in tried:
+                tried.append(line)
             continue
-        found = sha256_file(path)
-        if found.startswith(model.weights_sha256):
-            return Weights(path, path.name, found), [*tried, f"found {path}"]
-        tried.append(f"{path} is damaged: SHA-256 {found[:12]}..., not {model.weights_sha256}...")
+        damage = _damage(path, model)
+        if not damage:
+            return Weights(path, path.name, sha256_file(path)), [*tried, f"found {path}"]
+        tried.append(f"{path} is damaged: {damage}")
     return _from_network(model, tried, fetch_limit_bytes, progress)
+
+
+def _damage(path: Path, model: Network) -> str:
+    """How a file's hash differs from the published one, or ""."""
+    with open(path, "rb") as file:
+        return difference(file, "sha256", model.weights_sha256) or difference(file, "md5", model.weights_md5)
 
 
 def missing(model: Network, tried: list[str]) -> WeightsError:
@@ -73,14 +93,14 @@ def file_name(model: Network) -> str:
     if model.url.startswith(_HUGGING_FACE):
         owner, repository = model.url.removeprefix(_HUGGING_FACE).split("/")[:2]
         return f"{owner}--{repository}.safetensors"
-    return model.url.rpartition("/")[2]
+    return unquote(model.url.rpartition("/")[2])
 
 
 def address(model: Network) -> str:
     """Where the published file is fetched from, mirrors considered."""
     mirror = os.environ.get("HANDFUL_WEIGHTS_MIRROR")
     if mirror:
-        return f"{mirror.rstrip('/')}/{file_name(model)}"
+        return f"{mirror.rstrip('/')}/{quote(file_name(model))}"
     endpoint = os.environ.get("HF_ENDPOINT")
     if endpoint and model.url.startswith(_HUGGING_FACE):
         return f"{endpoint.rstrip('/')}/{model.url.removeprefix(_HUGGING_FACE)}"
@@ -106,6 +126,11 @@ def _from_path(path: Path) -> Weights:
         raise WeightsError(f"{path} cannot be read ({error.strerror})", hint) from error
 
 
+def at_hand(model: Network) -> bool:
+    """Whether a file of its weights lies in a cache; its content is not looked at."""
+    return any(path.is_file() for path in _places(model))
+
+
 def _places(model: Network) -> Iterator[Path]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     if model.url.startswith(_HUGGING_FACE):
@@ -113,7 +138,9 @@ def _places(model: Network) -> Iterator[Path]:
         snapshots = hub / f"models--{file_name(model).removesuffix('.safetensors')}" / "snapshots"
         yield from sorted(snapshots.glob("*/model.safetensors")) or [snapshots / "model.safetensors"]
     else:
-        yield Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints" / file_name(model)
+        checkpoints = Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"
+        # torch keeps the name as it stands in the address.
+        yield from dict.fromkeys(checkpoints / name for name in (file_name(model), model.url.rpartition("/")[2]))
     yield cache_dir() / "weights" / file_name(model)
 
 
@@ -135,8 +162,10 @@ def _from_network(
     if host in _silent_hosts:
         return None, [*tried, f"not fetched: {_silent_hosts[host]}"]
     target = cache_dir() / "weights" / file_name(model)
+    if _foreseeing.get():
+        return Weights(target, target.name, ""), [*tried, f"would be fetched from {url}"]
     try:
-        download(url, target, model.weights_sha256, limit_bytes=limit, progress=progress)
+        download(url, target, model.weights_sha256, md5=model.weights_md5, limit_bytes=limit, progress=progress)
     except DownloadError as error:
         if error.network:
             _silent_hosts[host] = str(error)

@@ -1,12 +1,20 @@
 """EfficientNetV2 S, M and L (Tan and Le 2021, arXiv:2104.00298): fused MBConv in front, larger inputs.
 
-Same module layout as `efficientnet`; a block is the stem, one (fused) MBConv or the last 1x1 convolution.
+Same module layout as `efficientnet`; a block is the stem, one (fused) MBConv or the last 1x1 convolution. `efficientnet_v2_s_relu`
+is S with ReLU in the place of every SiLU, for hardware and exporters that lack it: the same weights, which were not trained so.
 """
 
 from __future__ import annotations
 
-from handful.models._torchvision import add, pooled_body, replace_last
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from handful.models import Network, models
+from handful.models._torchvision import add, create, pooled_body, replace_last
 from handful.models.efficientnet import blocks
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -32,3 +40,30 @@ for name, file, mebibytes, top1, top5, input_size, normalisation in VARIANTS:
         replace_head=replace_last,
         **normalisation,
     )
+
+
+def create_with_relu(classes: int) -> nn.Module:
+    """torchvision's `efficientnet_v2_s` with random weights and ReLU in the place of SiLU."""
+    module = create("efficientnet_v2_s", classes)
+    from torch import nn
+
+    for parent in list(module.modules()):
+        for child, layer in parent.named_children():
+            if isinstance(layer, nn.SiLU):
+                setattr(parent, child, nn.ReLU(inplace=True))
+    return module
+
+
+_silu = models.get("efficientnet_v2_s")
+assert isinstance(_silu, Network)
+models.add(
+    "efficientnet_v2_s_relu",
+    replace(
+        _silu,
+        name="efficientnet_v2_s_relu",
+        summary="efficientnet_v2_s with ReLU for SiLU; wants fine-tuning",
+        top1=None,
+        top5=None,
+        create=create_with_relu,
+    ),
+)

@@ -86,6 +86,7 @@ def network(name: str) -> Model:
         family="timm",
         extra="timm",
         input_size=config.input_size[-1],
+        any_size=not config.fixed_input_size,
         mean=tuple(config.mean),
         std=tuple(config.std),
         licence=(config.license or "unknown") if repository else "unknown",
