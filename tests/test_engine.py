@@ -166,18 +166,29 @@ def test_class_weights_make_every_class_count_alike() -> None:
 
 def test_gradients_are_no_longer_than_asked() -> None:
     run = training(gradient_clip=0.01)
-    run.gradients(PICTURES[:4], np.arange(4), 0)
+    run.gradients(torch.from_numpy(PICTURES[:4]), np.arange(4), 0)
     before = torch.stack([p.grad.norm() for p in run.parameters]).norm()
     run.update()
     after = torch.stack([p.grad.norm() for p in run.parameters]).norm()
     assert before > 0.01 and float(after) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_many_threads_make_the_same_batches() -> None:
+    run = training()
+    batches = [np.arange(i, min(i + 4, len(PICTURES))) for i in range(0, len(PICTURES), 4)]
+    for workers, piece, ahead in ((0, 5, 1), (1, 5, 1), (3, 2, 4), (2, 3, 50)):
+        run.workers, run.piece, run.ahead = workers, piece, ahead
+        made = list(run._ahead(batches))
+        assert [rows.tolist() for rows, _ in made] == [rows.tolist() for rows in batches]
+        for rows, x in made:
+            np.testing.assert_array_equal(x.numpy(), run.pictures(rows, 0))
+
+
 def test_a_step_in_parts_is_the_step(weights: Weights) -> None:
     for extra in ({}, {"class_weights": True, "mixup": 0.4}):
         whole, parts = training(weights, **extra), training(weights, accumulate=3, **extra)
         for run in (whole, parts):
-            run.gradients(PICTURES[:6], np.arange(6), 0)
+            run.gradients(torch.from_numpy(PICTURES[:6]), np.arange(6), 0)
         assert (whole.part, parts.part) == (4, 2)
         for one, two in zip(whole.parameters, parts.parameters, strict=True):
             torch.testing.assert_close(one.grad, two.grad, rtol=1e-4, atol=1e-6)
@@ -188,7 +199,7 @@ def test_what_is_frozen_computes_as_in_use(weights: Weights) -> None:
     blocks = list(SMALL.blocks(run.module))
     assert [block.training for block in blocks] == [False, False, True, True]
     assert not any(block[1].training for block in blocks)  # batch norms
-    run.gradients(PICTURES[:4], np.arange(4), 0)
+    run.gradients(torch.from_numpy(PICTURES[:4]), np.arange(4), 0)
     learns = [any(p.grad is not None for p in block.parameters()) for block in blocks]
     assert learns == [False, False, True, True]
 
@@ -381,6 +392,22 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path: Path) -> Non
         (1, 2), (1, 3), (None, 1), (None, 2), (None, 3),
     ]  # fmt: skip
     assert not (resumed.path / "unfinished").exists()
+
+
+def test_without_augmentation_every_epoch_sees_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import handful
+    from handful.features.image import ImageFrontend
+
+    asked: list[int] = []
+    augment = ImageFrontend.augment
+    monkeypatch.setattr(ImageFrontend, "augment", lambda *given: (asked.append(1), augment(*given))[1])
+    photos = write_photos(tmp_path / "a", per_class=6)
+    settings = {"strategy": "scratch", "input_size": 32, "epochs": 2, "folds": 2, "threads": 1}
+    for wanted, expected in ((True, True), (False, False)):
+        asked.clear()
+        handful.train(photos, run=tmp_path / str(wanted), augment=wanted, **settings)
+        # Two folds of six and the shipped model's twelve, twice each; the report shows four of two classes either way.
+        assert (len(asked) >= 2 * (6 + 6 + 12)) is expected
 
 
 @pytest.mark.slow

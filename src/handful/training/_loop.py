@@ -19,7 +19,7 @@ from handful.models import Network, Weights
 from handful.registry import optional
 from handful.training import _memory, _optimise
 from handful.training._checkpoint import Checkpoint
-from handful.training._steps import EVALUATION_BATCH, LoopSettings, Pictures, Tell, Training, forward
+from handful.training._steps import EVALUATION_BATCH, LoopSettings, Pictures, Tell, Training, _tensor, forward
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,7 +81,7 @@ def fit_network(
     _memory.tune_allocator()
     held_out = np.zeros(len(labels), bool) if validation is None else np.asarray(validation, bool)
     train, valid = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    with _threads(settings.threads), torch.random.fork_rng(devices=[]):
+    with _threads(settings.threads), torch.random.fork_rng(devices=[]), _fastest_convolutions():
         trained, head = _built(model, weights, classes, settings)
         kept = checkpoint.load() if checkpoint else None
         if weights is not None and kept is None:
@@ -116,7 +116,7 @@ def find_batch_size(
 
         def step(size: int) -> None:
             _memory.reset_peak(settings.device)
-            run.gradients(pictures(rows[:size], 0), rows[:size], 0)
+            run.gradients(_tensor(pictures(rows[:size], 0), run.device), rows[:size], 0).tolist()
             run.update()
 
         def peak() -> int:
@@ -171,6 +171,19 @@ def _fit_head(trained: TrainedNetwork, head: Any, pictures: Pictures, labels: np
         folded = weight / std
         head.weight.copy_(folded)
         head.bias.copy_(bias - folded @ mean)
+
+
+@contextlib.contextmanager
+def _fastest_convolutions() -> Iterator[None]:
+    """On a GPU, each shape of a convolution is tried out once."""
+    import torch
+
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextlib.contextmanager

@@ -5,9 +5,11 @@ Knows batches and optimisers; see `_loop` for what comes before and after.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -19,6 +21,7 @@ from handful.errors import HandfulError
 from handful.graph import run_threads
 from handful.training import _memory, _optimise
 from handful.training._checkpoint import Checkpoint
+from handful.training._stopping import Stopping
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +34,8 @@ Pictures = Callable[[np.ndarray, int | None], np.ndarray]
 Tell = Callable[[dict[str, Any]], None]
 
 EVALUATION_BATCH = 32
+PIECE, MOST_WORKERS = 16, 32  # pictures that a thread makes at once beside a GPU, and threads
+UNREAD = 16  # steps of a GPU whose loss is looked at together: each look waits for it
 RATES = {True: 3e-4, False: 2e-3}  # of pretrained networks, and from scratch
 
 
@@ -98,9 +103,17 @@ class Training:
         self.average = _optimise.Average(self.module, settings.average) if settings.average else None
         self.part = math.ceil(settings.batch_size / settings.accumulate)  # samples at once
         self.batches = math.ceil(len(train) / settings.batch_size)
+        self.gpu = self.device.type == "cuda"
+        self.unread = UNREAD if self.gpu else 1
+        # Who makes the pictures of the next batches: beside a processor one thread keeps up, a GPU takes what all can make.
+        threads = run_threads(settings.threads)
+        self.workers = min(threads, MOST_WORKERS) if self.gpu else min(threads - 1, 1)
+        self.piece = PIECE if self.gpu else settings.batch_size + 1
+        self.ahead = max(2, math.ceil(self.workers * self.piece / settings.batch_size)) if self.gpu else 1
         self.epoch = self.batch = 0  # the next to be done
         self.total = self.right = 0.0  # of the current epoch
         self.done = False
+        self.stopping = Stopping()
         self.best_loss: float | None = None
         self.best_epoch = -1
         self.best = self._snapshot() if pretrained else None
@@ -108,6 +121,11 @@ class Training:
     # -- epochs ----------------------------------------------------------------------------------------------------
 
     def train(self, valid: np.ndarray, progress: Tell | None) -> None:
+        """All epochs that are left. Told to stop, it finishes its step and keeps where it stands, where it can."""
+        with self.stopping if self.checkpoint else contextlib.nullcontext():
+            self._epochs(valid, progress)
+
+    def _epochs(self, valid: np.ndarray, progress: Tell | None) -> None:
         while self.epoch < self.settings.epochs and not self.done:
             start = time.perf_counter()
             row = {"epoch": self.epoch + 1, "epochs": self.settings.epochs} | self._epoch()
@@ -148,37 +166,61 @@ class Training:
             waiting[-2:] = [np.concatenate(waiting[-2:])]
         waiting = waiting[self.batch :]
         self.mode()
+        unread: list[torch.Tensor] = []
         for rows, x in self._ahead(waiting):
             step = self.epoch * self.batches + self.batch
             self._schedule(step)
-            loss, right = self._halving(x, rows, step)
-            if not math.isfinite(loss):
+            unread.append(self._halving(x, rows, step))
+            due = self.checkpoint is not None and (self.checkpoint.due or self.stopping.asked)
+            if (due or len(unread) == self.unread) and not self._finite(unread):
                 return {"train_loss": math.nan, "train_accuracy": math.nan}
             self.update()
-            self.total += loss * len(rows)
-            self.right += right
             self.batch += 1
-            if self.checkpoint and self.checkpoint.due:
+            if due:
                 self.save()
+                self.stopping.act()
+        if not self._finite(unread):
+            return {"train_loss": math.nan, "train_accuracy": math.nan}
         return {"train_loss": self.total / len(order), "train_accuracy": self.right / len(order)}
 
-    def _ahead(self, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches with their pictures; the next are made in a thread while the network works, where there are cores."""
-        if self.device.type == "cpu" and run_threads(self.settings.threads) == 1:
+    def _finite(self, unread: list[torch.Tensor]) -> bool:
+        """Add the losses that were computed since the last look; False when one is not finite."""
+        for loss, right in [found.tolist() for found in unread]:
+            self.total += loss
+            self.right += right
+        unread.clear()
+        return math.isfinite(self.total)
+
+    def _ahead(self, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Batches with their pictures, the next ones made in threads while the network works, where there are cores.
+
+        For a GPU they lie in pinned memory, from which it copies by itself. Every picture follows from its row and the
+        epoch, so threads and order change nothing.
+        """
+        import torch
+
+        def made(rows: np.ndarray) -> torch.Tensor:
+            x = torch.from_numpy(np.ascontiguousarray(self.pictures(rows, self.epoch), np.float32))
+            return x.pin_memory() if self.gpu else x
+
+        if not self.workers:
             for rows in batches:
-                yield rows, self.pictures(rows, self.epoch)
+                yield rows, _tensor(self.pictures(rows, self.epoch), self.device)
             return
-        with ThreadPoolExecutor(1) as pool:
-            following: Future[np.ndarray] | None = None
-            for number, rows in enumerate(batches):
-                x = following.result() if following else self.pictures(rows, self.epoch)
-                if number + 1 < len(batches):
-                    following = pool.submit(self.pictures, batches[number + 1], self.epoch)
-                yield rows, x
+        with ThreadPoolExecutor(self.workers) as pool:
+            begun: deque[list[Future[torch.Tensor]]] = deque()
+            for number in range(len(batches) + self.ahead):
+                if number < len(batches):
+                    rows, step = batches[number], self.piece
+                    begun.append([pool.submit(made, rows[i : i + step]) for i in range(0, len(rows), step)])
+                if number >= self.ahead:
+                    parts = [part.result().to(self.device, non_blocking=True) for part in begun.popleft()]
+                    x = parts[0] if len(parts) == 1 else torch.cat(parts)
+                    yield batches[number - self.ahead], x.to(memory_format=_layout(x))
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
-    def _halving(self, x: np.ndarray, rows: np.ndarray, step: int) -> tuple[float, float]:
+    def _halving(self, x: torch.Tensor, rows: np.ndarray, step: int) -> torch.Tensor:
         """`gradients`, with half as many samples at once as often as memory runs out."""
         while True:
             try:
@@ -196,15 +238,13 @@ class Training:
             self.optimizer.zero_grad(set_to_none=True)
             self._note(_memory.HALVED.format(self.part, held))
 
-    def gradients(self, x: np.ndarray, rows: np.ndarray, step: int) -> tuple[float, float]:
-        """Compute the gradients of one step, `part` samples at once; (mean loss, how many were right)."""
+    def gradients(self, x: torch.Tensor, rows: np.ndarray, step: int) -> torch.Tensor:
+        """Compute the gradients of one step, `part` samples at once; float64 [2]: summed loss, how many were right."""
         import torch
 
         torch.manual_seed(self.settings.seed * 1_000_003 + step)
         y = self.labels[torch.from_numpy(rows)].to(self.device)
-        tensor, target = _optimise.mix(
-            _tensor(x, self.device), y, self.settings.mixup, self._rng(step, 1), self.weights
-        )
+        tensor, target = _optimise.mix(x, y, self.settings.mixup, self._rng(step, 1), self.weights)
         mass, found = target.mass, []
         self.optimizer.zero_grad(set_to_none=True)
         part = math.ceil(len(rows) / math.ceil(len(rows) / self.part))  # equal parts, so that none is a single sample
@@ -215,8 +255,8 @@ class Training:
             loss = target.part(chosen).loss(logits.float(), self.settings.label_smoothing) / mass
             self.scaler.scale(loss).backward()
             found.append(torch.stack([loss.detach(), _right(logits.detach(), y[chosen]).sum()]))
-        loss_sum, right = torch.stack(found).sum(0).tolist()
-        return loss_sum, right
+        each = torch.tensor([len(rows), 1.0], dtype=torch.float64)
+        return torch.stack(found).sum(0).double() * each.to(self.device, non_blocking=True)
 
     def update(self) -> None:
         """Clip the gradients and step."""
@@ -360,7 +400,14 @@ def _tensor(pictures: np.ndarray, device: Any) -> torch.Tensor:
     import torch
 
     x = torch.from_numpy(np.ascontiguousarray(pictures, np.float32))
-    return x.to(device, memory_format=torch.channels_last) if x.ndim == 4 else x.to(device)
+    return x.to(device, memory_format=_layout(x))
+
+
+def _layout(x: torch.Tensor) -> torch.memory_format:
+    """Pictures go channels last, which convolutions are faster with."""
+    import torch
+
+    return torch.channels_last if x.ndim == 4 else torch.contiguous_format
 
 
 def forward(module: nn.Module, pictures: np.ndarray, device: str) -> np.ndarray:

@@ -5,6 +5,7 @@ The choice looks only at what is at hand (weights, caches, libraries) and at the
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from handful.errors import MissingExtra, UsageError, WeightsError
 from handful.features import Frontend
 from handful.models import Model, Network, Weights, facts, find, models
 
-# By domain, see `features.Frontend`. The first of these whose weights are at hand or may be fetched. Photos: 004's finding,
-# EfficientNet-B0 with a trained head.
-FIRST: dict[str, tuple[str, ...]] = {"image": ("efficientnet_b0",), "sound": (), "word": ()}
+# By domain, see `features.Frontend`. The first of these whose weights are at hand or may be fetched. 004's findings: photos,
+# EfficientNet-B0 with a trained head; sounds, embeddings of PANNs, of which this is the one that is fetched unasked.
+FIRST: dict[str, tuple[str, ...]] = {"image": ("efficientnet_b0",), "sound": ("panns_mobilenetv1",), "word": ()}
+SOURCE = {"image": "photos", "sound": "two million sounds", "word": "sounds"}
 # What is joined to a photo network that listens.
 JOINED = {"image": "", "sound": "+statistics", "word": "+random_convolutions+word_convolutions"}
 # The best combination that needs no weights; benchmarks/RESULTS.md has the measurements.
@@ -31,7 +33,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "epochs": GRADIENT, "batch_size": GRADIENT, "learning_rate": GRADIENT, "optimizer": GRADIENT, "scheduler": GRADIENT,
     "label_smoothing": GRADIENT, "patience": GRADIENT, "accumulate": GRADIENT, "target_memory_usage": GRADIENT,
     "safety_margin": GRADIENT, "warmup": GRADIENT, "layer_decay": ("finetune",), "weight_decay": GRADIENT,
-    "gradient_clip": GRADIENT, "class_weights": GRADIENT, "mixup": GRADIENT, "average": GRADIENT, "target_size": GRADIENT,
+    "gradient_clip": GRADIENT, "class_weights": GRADIENT, "mixup": GRADIENT, "average": GRADIENT, "target_size": GRADIENT, "augment": GRADIENT,
     "precision": GRADIENT,
 }  # fmt: skip
 OF_SOUNDS = ("features", "n_mels", "sample_rate_hz", "seconds")
@@ -67,6 +69,8 @@ def check(recipe: Recipe) -> None:
         )
     if recipe.strategy in GRADIENT and not torch_is_here():
         raise MissingExtra(f"--strategy {recipe.strategy}", "torch", "--strategy probe")
+    if recipe.strategy in GRADIENT and model and model.network:
+        _installed(model.network)
 
 
 def idle(recipe: Recipe, strategy: str, modality: str) -> list[str]:
@@ -93,7 +97,7 @@ def choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
     for line in idle(recipe, choice.strategy, frontend.modality):
         tell(line)
     if recipe.input_size and isinstance(choice.model, Network):
-        return replace(choice, model=replace(choice.model, input_size=recipe.input_size))
+        return replace(choice, model=choice.model.sized(recipe.input_size))
     return choice
 
 
@@ -170,14 +174,27 @@ def _convertible(network: Network, weights: Weights | None, recipe: Recipe, grad
     """Raises MissingExtra where torch has to make a backbone of them, or to train, and is not installed."""
     from handful.models._convert import torch_is_here
 
-    if torch_is_here() or (not gradient and _ready(network, weights, recipe)):
+    if torch_is_here() and _library_is_here(network):
         return
+    if not gradient and _ready(network, weights, recipe):
+        return
+    _installed(network)
     without = "leave out --model"
     if network.graph is not None:
         without = "--weights FILE.safetensors"
     elif recipe.weights:
         without = "leave out --model and --weights"
     raise MissingExtra(network.name, "torch", without)
+
+
+def _library_is_here(network: Network) -> bool:
+    return not network.library or importlib.util.find_spec(network.library) is not None
+
+
+def _installed(network: Network) -> None:
+    """Raises MissingExtra where the library that builds the network is not installed."""
+    if not _library_is_here(network):
+        raise MissingExtra(f"{network.name} ({network.licence})", network.extra, "leave out --model")
 
 
 def _ready(network: Network, weights: Weights | None, recipe: Recipe) -> bool:
@@ -199,21 +216,25 @@ def _at_hand(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice | None:
         assert isinstance(model, Network)
         weights, tried = resolve(model, None, fetch_limit_bytes=UNASKED_BYTES if can_convert else 0)
         if weights and (can_convert or _ready(model, weights, recipe)):
-            return Choice(model, weights, strategy, f"{model.name}: pretrained on photos, accurate for its size")
+            source = SOURCE[frontend.domain]
+            return Choice(model, weights, strategy, f"{model.name}: pretrained on {source}, accurate for its size")
         if can_convert:
             tell(f"no weights of {model.name}: {'; '.join(tried)}")
         else:
-            lacking = MissingExtra(f"{model.name}, pretrained on photos,", "torch")
+            lacking = MissingExtra(f"{model.name}, pretrained on {SOURCE[frontend.domain]},", "torch")
             tell(f"{lacking.message}: {lacking.hint}")
     others = [
         m
         for m in models
         if isinstance(m, Network) and m.pretrained and frontend.modality in m.modalities and m not in preferred
+        if not m.extra  # a library with a licence of its own is used only where it is named
     ]
-    for model in sorted(others, key=lambda m: facts(m.name).get("macs", 0)):
+    # What was made for this kind of data before what only looks at its picture; then the cheapest.
+    for model in sorted(others, key=lambda m: (m.modalities[0] != frontend.modality, facts(m.name).get("macs", 0))):
         weights, _ = resolve(model, None, fetch_limit_bytes=0)
         if weights and (can_convert or _ready(model, weights, recipe)):
-            joined = find(model.name + JOINED[frontend.domain]) if strategy == "probe" else model
+            looks = model.modalities[0] == "image"  # it sees a sound as a picture, which leaves something to add
+            joined = find(model.name + JOINED[frontend.domain]) if strategy == "probe" and looks else model
             return Choice(joined, weights, strategy, f"{joined.name}: its weights are on this machine")
     return None
 

@@ -60,7 +60,7 @@ class Gradient:
             )
         }  # fmt: skip
         self.settings = LoopSettings(**{name: value for name, value in chosen.items() if value is not None})
-        self._asked = self.settings, recipe.batch_size, recipe.target_size
+        self._asked = self.settings, recipe.batch_size, recipe.target_size, recipe.augment
         self.resolved: dict[str, Any] = {
             "epochs": self.settings.epochs,
             "trainable_blocks": blocks if kind == "finetune" else None,
@@ -124,10 +124,11 @@ class Gradient:
             rows = np.concatenate([rows, added])
             stop = None if stop is None else np.concatenate([stop, np.zeros(len(added), bool)])
         augment, seed = self.job.frontend.augment, self.settings.seed
+        changed = self.job.recipe.augment is not False
 
         def pictures(indices: np.ndarray, epoch: int | None) -> np.ndarray:
             chosen = self.items[rows[indices]]
-            if epoch is not None:
+            if epoch is not None and changed:
                 chosen = np.stack(
                     [
                         augment(item, np.random.default_rng([seed, epoch, int(i)]))
@@ -196,6 +197,8 @@ class Gradient:
         """As `rehearse`; what is found in `keep` is not trained again."""
         start = time.perf_counter()
         found = np.full((*held.shape, classes), np.nan, np.float32)
+        if self.job.progress:
+            self.job.progress("train", 0, len(masks) + 1)
         for number, (mask, wanted) in enumerate(zip(masks, held, strict=True)):
             chosen = np.flatnonzero(wanted)
             answers = (
