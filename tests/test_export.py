@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import handful
+import handful.reporting
 from handful.errors import ExportError
 from handful.exporting import CARRIED, MAX_ERROR, Order, _labelled, agreement, disagreement, export, exporters, vectors
 from handful.exporting import int8 as int8_export
@@ -99,7 +100,7 @@ def test_sounds_leave_onnx_too(sound_run: Any, tmp_path: Path, name: str) -> Non
 def test_what_cannot_be_proven_here_is_refused_with_a_reason(photo_run: Any, tmp_path: Path, name: str) -> None:
     with pytest.raises(ExportError) as caught:
         handful.export(photo_run.path, [name], out=tmp_path)
-    assert "pt2" in caught.value.hint and "pip install" in caught.value.hint
+    assert ("pt2" in caught.value.hint and "pip install" in caught.value.hint) or "make pages" in caught.value.hint
     assert not list(tmp_path.iterdir())
 
 
@@ -119,7 +120,7 @@ def test_constant_and_nearly_right_answers_are_no_proof() -> None:
     assert agreement(expected, np.full_like(expected, np.nan))[0] == float("inf")
 
 
-def _edited(run: Any, place: Path, change: Callable[[Any, dict[str, Any]], None]) -> Run:
+def edited(run: Any, place: Path, change: Callable[[Any, dict[str, Any]], None]) -> Run:
     """A copy of a run whose graph or metadata `change(proto, metadata)` has spoilt; its test vectors are as they were."""
     import onnx
 
@@ -163,7 +164,7 @@ MUTATIONS = {
 def test_a_spoilt_front_end_is_caught(what: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     fixture, change = MUTATIONS[what]
     run = request.getfixturevalue(fixture)
-    spoilt = _edited(run, tmp_path / "run", change)
+    spoilt = edited(run, tmp_path / "run", change)
     with pytest.raises(ExportError, match="disagrees"):
         export(spoilt, "onnx", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
@@ -182,7 +183,7 @@ def test_an_export_that_lost_its_metadata_is_caught(net_run: Any, key: str) -> N
 
 
 def test_a_bundle_verifies_anywhere_and_a_tampered_one_does_not(net_run: Any, sound_run: Any, tmp_path: Path) -> None:
-    handful.export(net_run.path, ["bundle", "int8"], out=tmp_path)
+    handful.export(net_run.path, ["bundle"], out=tmp_path)
     bundle = tmp_path / "bundle"
     good = handful.verify(bundle)
     assert good["ok"] and good["agree"] == good["n"] > 1 and good["max_error"] < MAX_ERROR
@@ -190,7 +191,7 @@ def test_a_bundle_verifies_anywhere_and_a_tampered_one_does_not(net_run: Any, so
         for file in bundle.rglob("*"):
             packed.write(file, Path("some/place") / file.relative_to(bundle))
     assert handful.verify(tmp_path / "b.zip")["ok"]
-    spoilt = _edited(net_run, tmp_path / "run", MUTATIONS["mean"][1])
+    spoilt = edited(net_run, tmp_path / "run", MUTATIONS["mean"][1])
     shutil.copyfile(spoilt.file("model.onnx"), bundle / "model.onnx")
     bad = handful.verify(bundle)
     assert not bad["ok"] and "error" in bad["why"]
@@ -248,26 +249,90 @@ def test_int8_that_costs_too_much_tries_mixed_precision_then_is_refused(
     monkeypatch.setattr(int8_export, "_tolerable", refuse)
     row = export(run, "int8", tmp_path)
     assert kept == [0, 2] and row.drop and row.drop["fp32_layers"] == 2
-    monkeypatch.setattr(int8_export, "_tolerable", lambda drop: False)
-    monkeypatch.setattr(int8_export, "MAX_LAYERS", 5)
+    kept.clear()
+    monkeypatch.setattr(int8_export, "_tolerable", lambda drop: bool(kept.append(drop["fp32_layers"])))
+    monkeypatch.setattr(int8_export, "MAX_TRIALS", 5)
     with pytest.raises(ExportError, match="costs too much") as caught:
         export(run, "int8", tmp_path / "refused")
+    assert kept[:2] == [0, 2] and kept[2] < kept[3], "all, without the ends, without the layers that suffer most"
+    assert "95 % interval" in caught.value.message
     assert "--accept-drop" in caught.value.hint and not list((tmp_path / "refused").iterdir())
     assert export(run, "int8", tmp_path / "accepted", Order(accept_drop=True)).drop
 
 
 def test_the_rule_allows_two_files_or_a_point() -> None:
-    drop = {"n": 200, "right_fp32": 190, "right": 188, "error": 0.01}
+    drop = {"n": 200, "right_fp32": 190, "right": 188}
     assert int8_export._tolerable(drop)
     assert not int8_export._tolerable(drop | {"right": 187})
     assert int8_export._tolerable(drop | {"n": 400, "right": 187})
-    assert not int8_export._tolerable(drop | {"right": 190, "error": 0.5})
+    assert int8_export._tolerable(drop | {"n": 10, "right_fp32": 9, "right": 7}), (
+        "two of ten are a large share, and two"
+    )
 
 
 def test_models_without_a_network_are_not_rounded(sound_run: Any, tmp_path: Path) -> None:
     for name in ("int8", "fp16"):
         with pytest.raises(ExportError, match="no layers"):
             handful.export(sound_run.path, [name], out=tmp_path)
+
+
+def test_a_bundle_can_hold_the_8_bit_model(net_run: Any, tmp_path: Path) -> None:
+    small, whole = handful.export(net_run.path, ["bundle-int8", "onnx"], out=tmp_path)["files"]
+    bundle = tmp_path / "bundle-int8"
+    assert (bundle / "model.onnx").stat().st_size < 0.35 * whole["bytes"]
+    assert handful.verify(bundle)["ok"] and 0 < small["max_error"] <= Predictor.load(bundle).metadata["tolerance"] < 0.5
+    done = subprocess.run([sys.executable, "-I", bundle / "predict.py", "--verify"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.endswith("OK\n"), done.stdout + done.stderr
+    card = (bundle / "README.md").read_text()
+    assert f"{small['drop']['right']} of 16 training files right" in card and "before rounding" in card
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_b0"])
+def test_networks_that_are_hard_to_round_are_handled_or_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their activations are known to suffer from 8 bits. Weights are random here: what is tested is the way, not the accuracy."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    from tests.test_export_families import prepared, settled, what_it_sees
+
+    network, frontend = prepared(name)
+    photos = write_photos(tmp_path / "photos", per_class=8)
+    items = np.concatenate([frontend.read(file)[0] for file in sorted(photos.rglob("*.png"))])
+    module = settled(network, torch.from_numpy(what_it_sees(network, frontend, items)), 1000)
+    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, tmp_path / "w.safetensors")
+    made = handful.train(
+        photos, run=tmp_path / "run", model=name, weights=str(tmp_path / "w.safetensors"), strategy="probe", head="logistic", repeats=1,
+        input_size=network.input_size,
+    )  # fmt: skip
+    run = Run.open(made.path)
+    try:
+        found = export(run, "int8", run.path / "exports")
+    except ExportError as error:
+        assert "costs too much" in error.message and "95 % interval" in error.message and "--accept-drop" in error.hint
+    else:
+        assert found.drop and int8_export._tolerable(found.drop) and handful.verify(found.path)["ok"]
+    kept: list[int] = []
+    monkeypatch.setattr(int8_export, "_tolerable", lambda drop: bool(kept.append(drop["fp32_layers"])))
+    monkeypatch.setattr(int8_export, "MAX_TRIALS", 6)
+    monkeypatch.setattr(int8_export, "MAX_CHANGE", 0.0)
+    with pytest.raises(ExportError, match=r"INT8 costs too much: \d+ of 16 training files right in fp32, \d+ in INT8"):
+        export(run, "int8", tmp_path / "refused")
+    assert len(kept) >= 4 and kept[:2] == [0, 2] and 2 < kept[2] < kept[3], "layers are tried however many there are"
+
+
+def test_answers_that_hardly_change_are_enough_where_confidences_do(
+    net_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of logits alone makes mixed precision tried; the nearest one is taken, and it says so."""
+    monkeypatch.setattr(int8_export, "MAX_CHANGE", 0.0)
+    monkeypatch.setattr(int8_export, "MAX_TRIALS", 2)
+    said: list[str] = []
+    row = export(Run.open(net_run.path), "int8", tmp_path, Order(say=said.append))
+    assert any("mixed precision" in line for line in said)
+    assert row.drop and row.drop["right"] == row.drop["right_fp32"] and "confidences differ" in row.notes[0]
 
 
 # -- benchmark ---------------------------------------------------------------------------------------------------------
@@ -281,68 +346,10 @@ def test_the_latency_card_is_kept_a_row_a_format(net_run: Any, tmp_path: Path) -
     handful.export(run, ["fp16", "bundle"], benchmark=True)
     rows = json.loads((run / "exports" / "benchmark.json").read_text())["rows"]
     assert [(row["format"], row["engine"]) for row in rows] == [("onnx", "onnxruntime"), ("fp16", "onnxruntime")]
-
-
-# -- the bundle --------------------------------------------------------------------------------------------------------
-
-HOSTILE = ('"); import os #', "`rm -rf ~` | <b>x</b>", "line\nbreak\u2028{{ 7*7 }}", "%s ${HOME} \\n кот")
-
-
-def test_class_names_are_data(photo_run: Any, tmp_path: Path) -> None:
-    def rename(proto: Any, metadata: dict[str, Any]) -> None:
-        metadata["classes"] = list(HOSTILE[:2])
-
-    run = _edited(photo_run, tmp_path / "run", rename)
-    result = run.result | {"classes": list(HOSTILE[:2])}
-    run.write_json("run.json", result)
-    bundle = Path(export(run, "bundle", tmp_path / "out").path)
-    for program in ("predict.py", "decode.py", "predict.mjs", "predict.cpp", "Dockerfile", "requirements.txt"):
-        text = (bundle / program).read_text(encoding="utf-8")
-        assert not any(name in text for name in HOSTILE[:2]), program
-    assert json.loads((bundle / "labels.json").read_text()) == list(HOSTILE[:2])
-    assert json.loads((bundle / "settings.json").read_text())["classes"] == list(HOSTILE[:2])
-    assert "<b>" not in (bundle / "README.md").read_text()
-
-
-def test_the_model_card_has_front_matter(photo_run: Any, tmp_path: Path) -> None:
-    import yaml
-
-    handful.export(photo_run.path, ["bundle"], out=tmp_path)
-    _, front, _ = (tmp_path / "bundle" / "README.md").read_text().split("---\n", 2)
-    card = yaml.safe_load(front)
-    assert (card["library_name"], card["pipeline_tag"]) == ("handful", "image-classification")
-    assert card["license"] == Predictor.load(photo_run.path).metadata["licence"].lower()
-    measured = {r["dataset"]["split"]: r["metrics"][0]["value"] for r in card["model-index"][0]["results"]}
-    assert measured == {
-        "out-of-fold": photo_run.result["score"]["value"], "test": photo_run.result["test"]["value"],
-    }  # fmt: skip
-    assert "Apache" in (tmp_path / "bundle" / "NOTICE").read_text()
-
-
-def test_decoded_input_is_what_the_graph_takes(any_run: Any, tmp_path: Path) -> None:
-    handful.export(any_run.path, ["bundle"], out=tmp_path)
-    program = [sys.executable, "-I", str(tmp_path / "bundle" / "predict.py"), "--decode"]
-    file = vectors(Path(any_run.path))[0][0]
-    subprocess.run([*program, str(file), str(tmp_path / "input.bin")], check=True)
-    predictor = Predictor.load(any_run.path)
-    items = np.fromfile(tmp_path / "input.bin", predictor.input[0]).reshape(-1, *predictor.input[1])
-    assert np.allclose(predictor.logits(items).mean(axis=0), predictor.file_logits(file), atol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
-def test_the_cpp_example_reads_hostile_labels(tmp_path: Path) -> None:
-    """Its parser alone: ONNX Runtime's headers are not at hand."""
-    from importlib import resources
-
-    source = (resources.files("handful.exporting") / "templates" / "predict.cpp").read_text(encoding="utf-8")
-    parser = source[source.index("#include <algorithm>") : source.index("int main")]
-    main = "int main(int, char** a) { for (auto& s : strings(read(a[1]))) { std::fwrite(s.data(), 1, s.size() + 1, stdout); } }"
-    (tmp_path / "x.cpp").write_text(parser + main, encoding="utf-8")
-    build = ["g++", "-std=c++17", "-Wall", "-Werror", str(tmp_path / "x.cpp"), "-o", str(tmp_path / "x")]
-    subprocess.run(build, check=True)
-    names = [*HOSTILE, "\U0001f408 cat", ""]
-    for ascii_only in (True, False):
-        (tmp_path / "labels.json").write_text(json.dumps(names, ensure_ascii=ascii_only, indent=1), encoding="utf-8")
-        done = subprocess.run([tmp_path / "x", tmp_path / "labels.json"], check=True, capture_output=True)
-        assert done.stdout.decode().split("\0")[:-1] == names
+    report = (run / "report.html").read_text(encoding="utf-8")
+    section = report[report.index('<section id="speed"') :].partition("</section>")[0]
+    assert "onnx" in section and "fp16" in section and "for one sample on" in section
+    rows[0]["batch_1_ms"] = "<b>"
+    (run / "exports" / "benchmark.json").write_text(json.dumps({"rows": rows}))
+    handful.reporting.write(run)
+    assert '<section id="speed"' not in (run / "report.html").read_text(), "a damaged card is as good as none"

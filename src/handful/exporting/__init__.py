@@ -22,7 +22,9 @@ from handful.registry import Registry
 from handful.runs import Run
 
 MAX_ERROR = 1e-3  # of the spread of the trained model's logits over the files
-LOSSY_ERROR = 0.2  # the same where weights and activations are rounded on purpose; what that costs is counted in files
+LOSSY_ERROR = (
+    0.5  # at most the same where weights and activations are rounded on purpose; what that costs is counted in files
+)
 MIN_MOVEMENT = 100  # times the permitted difference that answers must vary over the files, else any constant would pass
 BATCH = 16
 # What travels with a model in every format.
@@ -65,7 +67,10 @@ class Opened:
 
 
 class Exporter(Protocol):
-    """One format. `file` is the name of what it writes, `engine` what runs it, `tolerance` what `agreement` may say."""
+    """One format. `file` is the name of what it writes, `engine` what runs it, `tolerance` what `agreement` may say.
+
+    `extra`, where a class has it, is what must be installed to write it.
+    """
 
     file: str
     engine: str
@@ -166,10 +171,15 @@ def disagreement(
     if lost:
         return float("inf"), 0, f"does not carry {', '.join(lost)}"
     error, agree = agreement(expected, opened.answers(files), tolerance)
-    exact = tolerance <= MAX_ERROR
-    if error > tolerance or (exact and agree < len(files)):
-        return error, agree, f"error {error:.2g} of the spread, {agree} of {len(files)} labels"
-    return error, agree, ""
+    # Labels that differ within the permitted error are ties.
+    why = f"error {error:.2g} of the spread, {agree} of {len(files)} labels" if error > tolerance else ""
+    return error, agree, why
+
+
+def tolerance_of(exporter: Exporter, metadata: dict[str, Any]) -> float:
+    """What an export may differ: what its format says, or what the file itself says of weights that were rounded."""
+    said = metadata.get("tolerance") if metadata.get("precision") == "int8" else None
+    return float(said) if isinstance(said, int | float) else exporter.tolerance
 
 
 def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exported:
@@ -188,9 +198,10 @@ def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exp
     folder.mkdir(parents=True, exist_ok=True)
     written = exporter.write(run, folder, order)
     path = written.path
-    tolerance = float("inf") if written.drop and order.accept_drop else exporter.tolerance
     try:
         opened = exporter.open(path)
+        accepted = written.drop and order.accept_drop
+        tolerance = float("inf") if accepted else min(tolerance_of(exporter, opened.metadata), LOSSY_ERROR)
         error, agree, why = disagreement(opened, Predictor.load(run.path).metadata, files, expected, tolerance)
     except BaseException:
         remove(path)
@@ -199,7 +210,7 @@ def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exp
         remove(path)
         raise ExportError(
             f"the {name} export disagrees with the trained model ({why})",
-            "the file was removed; use --format onnx",
+            "the file was removed; use --format onnx" + (", or take it with --accept-drop" if written.drop else ""),
         )
     latency = _milliseconds(lambda: opened.answers(files[:1]))
     return Exported(

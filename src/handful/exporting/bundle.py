@@ -21,7 +21,7 @@ import numpy as np
 
 from handful.errors import ExportError
 from handful.exporting import MAX_ERROR, Opened, Order, Written, exporters
-from handful.files import to_json
+from handful.files import shown, to_json
 from handful.inference import Predictor
 from handful.runs import Run
 
@@ -36,10 +36,14 @@ class Bundle:
     tolerance = MAX_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
+        return Written(self.filled(run, folder, run.file("model.onnx")))
+
+    def filled(self, run: Run, folder: Path, model: Path, drop: dict[str, Any] | None = None) -> Path:
+        """A bundle of `model`, an ONNX file of this run. `drop`: what rounding cost it, for the model card."""
         made = Path(tempfile.mkdtemp(prefix=".bundle.tmp-", dir=folder))
         path = folder / self.file
         try:
-            _fill(made, run, run.result)
+            _fill(made, run, model, drop)
             if path.exists():
                 old = Path(tempfile.mkdtemp(prefix=".bundle.tmp-", dir=folder))
                 path.rename(old / "bundle")
@@ -51,7 +55,7 @@ class Bundle:
             shutil.rmtree(made, ignore_errors=True)
             raise
         path.chmod(0o755)
-        return Written(path)
+        return path
 
     def open(self, path: Path) -> Opened:
         predictor = Predictor.load(path)
@@ -68,14 +72,15 @@ class _Program(Opened):
         return _logits(self.folder, list(files))
 
 
-def _fill(made: Path, run: Run, result: dict[str, Any]) -> None:
+def _fill(made: Path, run: Run, model: Path, drop: dict[str, Any] | None) -> None:
+    result = run.result
     templates = resources.files("handful.exporting") / "templates"
     decoder = (
         resources.files("handful.features") / "_decode_image.py"
         if result["modality"] == "image"
         else templates / "decode_audio.py"
     )
-    shutil.copyfile(run.file("model.onnx"), made / "model.onnx")
+    shutil.copyfile(model, made / "model.onnx")
     shutil.copyfile(run.file("vectors.json"), made / "vectors.json")
     shutil.copytree(run.file("vectors"), made / "vectors")
     programs = {
@@ -89,14 +94,21 @@ def _fill(made: Path, run: Run, result: dict[str, Any]) -> None:
     # Class names reach programs only through these files, never pasted into code. JSON, one string a line: a class name
     # with a line break would shift the lines after it.
     (made / "labels.json").write_text(to_json(result["classes"], indent=1), encoding="utf-8")
-    metadata = Predictor.load(run.path).metadata
+    metadata = Predictor.load(model).metadata
     (made / "settings.json").write_text(to_json(metadata, indent=1), encoding="utf-8")
     licence = metadata["licence"]
     (made / "NOTICE").write_text(_NOTICE.format(model=result["model"], licence=licence), encoding="utf-8")
     card = jinja2.Template((templates / "README.md.j2").read_text(encoding="utf-8"), keep_trailing_newline=True)
-    names = [" ".join(name.translate(_MARKDOWN).split()) for name in result["classes"]]
-    text = card.render(r=result, names=names, licence=licence, front=_front_matter(result, licence))
+    text = card.render(
+        r=result, names=[_marked(name) for name in result["classes"]], weights=_marked(result["weights"] or "none"), licence=licence,
+        front=_front_matter(result, licence), drop=drop,
+    )  # fmt: skip
     (made / "README.md").write_text(text, encoding="utf-8")
+
+
+def _marked(name: str) -> str:
+    """A name as it may stand in Markdown: on one line, nothing in it is mark-up or moves a cursor."""
+    return shown(" ".join(name.split())).translate(_MARKDOWN)
 
 
 def _front_matter(result: dict[str, Any], licence: str) -> str:

@@ -25,11 +25,12 @@ class Fp16(Onnx):
     """model.fp16.onnx."""
 
     file = "model.fp16.onnx"
+    extra = "learn"
     tolerance = MAX_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
         onnx = optional("onnx", "learn", "fp16")
-        proto = onnx.load_model(run.file("model.onnx"))
+        proto = onnx.load_model(run.file("model.onnx"), load_external_data=False)
         dims = {name: int(np.prod(tensor.dims)) for name, tensor in _network.weights(proto).items()}
         names = sorted({layer.input[1] for layer in _network.layers(proto)}, key=lambda name: -dims[name])
         if not names:

@@ -1,7 +1,8 @@
 """ONNX with 8-bit weights and activations (static QDQ, one scale a channel; Jacob et al. 2018, arXiv:1712.05877).
 
 Ranges come from training files. What rounding costs is counted on labelled files, paired with fp32; where it costs too
-much, the layers that suffer most stay in fp32. The head and everything before the network always do.
+much, layers that suffer most stay in fp32, and where that does not help it is refused. The head and everything before the
+network always stay in fp32.
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ from typing import Any
 import numpy as np
 
 from handful.errors import ExportError
-from handful.exporting import LOSSY_ERROR, Order, Written, _labelled, _network, exporters
+from handful.exporting import LOSSY_ERROR, Order, Written, _labelled, _network, exporters, vectors
 from handful.exporting.onnx import Onnx
-from handful.files import copy_file
+from handful.files import atomic_write, to_json
 from handful.inference import Predictor
 from handful.metrics import paired
 from handful.registry import optional
 from handful.runs import Run
 
 MAX_DROP = 0.01  # of the accuracy; and
-MAX_LOST = 2  # files: more of both is refused; so is a larger
-MAX_CHANGE = 0.1  # of a logit, as a share of their spread
-MAX_LAYERS = 60  # of which each is tried alone
+MAX_LOST = 2  # files: more of both is refused
+MAX_CHANGE = (
+    0.1  # of a logit, as a share of their spread: beyond it mixed precision is tried although few answers change
+)
+LEAST_TOLERANCE = 0.1  # of the same, on machines that round in other places
+MAX_TRIALS = 60  # layers are tried alone, in a deeper network neighbours together
 SHARES = (0.25, 0.5)  # of the layers, most sensitive first, that stay in fp32 where rounding all costs too much
 
 
@@ -58,6 +62,7 @@ class Int8(Onnx):
     """model.int8.onnx."""
 
     file = "model.int8.onnx"
+    extra = "learn"
     tolerance = LOSSY_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
@@ -75,25 +80,53 @@ class Int8(Onnx):
             quantiser = _Quantiser(run, Path(place), _read(trained, calibration).items)
             measured = _read(trained, _labelled.scored(run))
             path, drop = _best(quantiser, trained, measured, order)
-            copy_file(path, folder / self.file)
+            atomic_write(folder / self.file, _told(path, run, trained.metadata, drop["error"]))
+        if drop["error"] > MAX_CHANGE:
+            notes.append(f"confidences differ from fp32: logits change by up to {drop['error']:.0%} of their spread")
         return Written(folder / self.file, tuple(notes), drop)
 
 
+def _told(path: Path, run: Run, metadata: dict[str, Any], error: float) -> bytes:
+    """The model at `path`, which says how far its answers may be from fp32 elsewhere: half more than they are here."""
+    import onnx
+
+    files, expected = vectors(run.path)
+    predictor = Predictor.load(path)
+    error = max(error, _error(expected, np.stack([predictor.file_logits(file) for file in files])))
+    proto = onnx.load_model(path, load_external_data=False)
+    told = metadata | {"precision": "int8", "tolerance": round(max(LEAST_TOLERANCE, 1.5 * error), 3)}
+    onnx.helper.set_model_props(proto, {"handful": to_json(told)})
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _error(expected: np.ndarray, found: np.ndarray) -> float:
+    """Largest difference of logits [files, classes] as a share of their spread."""
+    return float(np.abs(found - expected).max()) / max(float(np.ptp(expected, axis=0).max()), 1e-9)
+
+
 def _best(quantiser: _Quantiser, trained: Predictor, measured: _Items, order: Order) -> tuple[Path, dict[str, Any]]:
-    """The first plan that costs little enough; without one the first of all, if that is accepted."""
+    """The first plan that changes little; of those that change more but lose few files the nearest; else ExportError.
+
+    Where a drop is accepted, all layers in 8 bits.
+    """
     expected = measured.logits(trained)
-    refused = []
+    tried = []
     for kept in quantiser.plans(measured, expected, order):
         path = quantiser.write(kept)
         found = measured.logits(Predictor.load(path))
         drop = _drop(expected, found, measured) | {"layers": len(quantiser.layers), "fp32_layers": len(kept)}
-        if _tolerable(drop) or order.accept_drop:
+        if order.accept_drop or (_tolerable(drop) and drop["error"] <= MAX_CHANGE):
             return path, drop
-        refused.append(drop)
-    least = min(refused, key=lambda drop: (-drop["change"]["value"], drop["error"]))
+        tried.append((path, drop))
+    tolerable = [row for row in tried if _tolerable(row[1])]
+    if tolerable:
+        return min(tolerable, key=lambda row: row[1]["error"])
+    least = min((drop for _, drop in tried), key=lambda drop: (-drop["change"]["value"], drop["error"]))
+    change = least["change"]
     raise ExportError(
         f"INT8 costs too much: {least['right_fp32']} of {least['n']} {least['of']} right in fp32, {least['right']} in INT8 "
-        f"(logits change by {least['error']:.0%} of their spread), with {least['fp32_layers']} of {least['layers']} layers left in fp32",
+        f"({100 * change['value']:+.1f} points, 95 % interval {100 * change['low']:+.1f} to {100 * change['high']:+.1f}), even with "
+        f"{least['fp32_layers']} of {least['layers']} layers left in fp32",
         "use --format onnx or fp16, or take it as it is with --accept-drop",
     )
 
@@ -101,18 +134,18 @@ def _best(quantiser: _Quantiser, trained: Predictor, measured: _Items, order: Or
 def _drop(expected: np.ndarray, found: np.ndarray, measured: _Items) -> dict[str, Any]:
     """What INT8 costs on the same files: accuracy change with its paired 95 % interval, McNemar's p, agreement."""
     before, after = (logits.argmax(axis=1) == measured.labels for logits in (expected, found))
-    spread = max(float(np.ptp(expected, axis=0).max()), 1e-9)
     return {
         "of": measured.of, "n": len(before), "right_fp32": int(before.sum()), "right": int(after.sum()),
         "agree": int((expected.argmax(axis=1) == found.argmax(axis=1)).sum()),
-        "error": float(np.abs(found - expected).max()) / spread,
+        "error": _error(expected, found),
         "change": paired.difference(after, before), "p_value": paired.mcnemar(after, before),
     }  # fmt: skip
 
 
 def _tolerable(drop: dict[str, Any]) -> bool:
+    """Whether it loses at most two files or at most one point."""
     lost = drop["right_fp32"] - drop["right"]
-    return not (lost > MAX_LOST and lost / drop["n"] > MAX_DROP) and drop["error"] <= MAX_CHANGE
+    return not (lost > MAX_LOST and lost / drop["n"] > MAX_DROP)
 
 
 class _Quantiser:
@@ -122,7 +155,7 @@ class _Quantiser:
         import onnx
 
         self.place, self.items = place, items
-        self.proto = onnx.load_model(run.file("model.onnx"))
+        self.proto = onnx.load_model(run.file("model.onnx"), load_external_data=False)
         _network.fold_normalisation(self.proto)
         _network.name_nodes(self.proto)
         self.layers = _network.layers(self.proto)
@@ -159,21 +192,22 @@ class _Quantiser:
         return path
 
     def plans(self, measured: _Items, expected: np.ndarray, order: Order) -> Iterator[frozenset[str]]:
-        """Sets of layers that stay in fp32, from none to half of them."""
+        """Sets of layers that stay in fp32, from none to half of them: ends first, then those that rounding alone hurts most."""
         names = [layer.name for layer in self.layers]
         yield frozenset()
         if len(names) < 3:
             return
         order.say("INT8 in all layers costs too much; trying mixed precision")
         yield frozenset((names[0], names[-1]))
-        if len(names) > MAX_LAYERS:
-            return
         part = _Items(measured.items[:16], measured.owner[:16], measured.labels[: measured.owner[:16].max() + 1], "")
-        alone = {}
-        for name in names:
-            path = self.write(frozenset(names) - {name})
-            alone[name] = float(np.abs(part.logits(Predictor.load(path)) - expected[: len(part.labels)]).max())
-        worst = sorted(names, key=lambda name: -alone[name])
+        groups = [tuple(map(str, group)) for group in np.array_split(names, min(len(names), MAX_TRIALS))]
+        hurt = {}
+        for group in groups:
+            path = self.write(frozenset(names) - set(group))
+            alone = Predictor.load(path)
+            path.unlink()  # nearly as large as fp32, and there are many
+            hurt[group] = float(np.abs(part.logits(alone) - expected[: len(part.labels)]).max())
+        worst = [name for group in sorted(groups, key=lambda group: -hurt[group]) for name in group]
         for share in SHARES:
             yield frozenset(worst[: max(1, round(share * len(names)))])
 

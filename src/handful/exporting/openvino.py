@@ -29,6 +29,7 @@ class OpenVino:
 
     file = "openvino"
     engine = "openvino"
+    extra = "openvino"
     tolerance = MAX_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:

@@ -24,12 +24,13 @@ class Pt2:
 
     file = "model.pt2"
     engine = "torch"
+    extra = "torch"
     tolerance = MAX_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
         torch = optional("torch", "torch", "a pt2 export")
         onnx = optional("onnx", "learn", "a pt2 export")
-        proto = onnx.load_model(run.file("model.onnx"))
+        proto = onnx.load_model(run.file("model.onnx"), load_external_data=False)
         network, item = _torch_graph.module(proto), _torch_graph.example(proto)
         metadata = to_json(Predictor.load(run.path).metadata)
         path = folder / self.file

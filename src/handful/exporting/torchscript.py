@@ -27,12 +27,13 @@ class TorchScript:
 
     file = "model.torchscript.pt"
     engine = "torch"
+    extra = "torch"
     tolerance = MAX_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
         torch = optional("torch", "torch", "a TorchScript export")
         onnx = optional("onnx", "learn", "a TorchScript export")
-        proto = onnx.load_model(run.file("model.onnx"))
+        proto = onnx.load_model(run.file("model.onnx"), load_external_data=False)
         metadata = to_json(Predictor.load(run.path).metadata)
         network, item = _torch_graph.module(proto), _torch_graph.example(proto)
         path = folder / self.file

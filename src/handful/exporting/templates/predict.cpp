@@ -1,8 +1,11 @@
 // Predict with ONNX Runtime in C++:
 //
-//     g++ -std=c++17 -O2 predict.cpp -I $ORT/include -L $ORT/lib -lonnxruntime -o predict
+//     g++ -std=c++17 -O2 predict.cpp -I $ORT/include -L $ORT/lib -Wl,-rpath,$ORT/lib -lonnxruntime -o predict
 //     python predict.py --decode FILE input.bin     (or decode in your own program, see below)
 //     ./predict model.onnx labels.json input.bin
+//
+// $ORT is an unpacked release of https://github.com/microsoft/onnxruntime/releases (onnxruntime-linux-x64-VERSION.tgz); Python's
+// onnxruntime has the library but not the headers.
 //
 // input.bin holds what decode.py makes of a file: for pictures uint8 pixels, rows of RGB; for sounds float32 windows, mono,
 // one after another. Their sizes are those of the model's input. Class names are read from labels.json.
@@ -75,6 +78,22 @@ static std::vector<std::string> strings(const std::string& json) {
   return found;
 }
 
+// On one line: control characters would move a terminal's cursor or break the table.
+static std::string plain(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const unsigned char byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7F) {
+      out += c;
+      continue;
+    }
+    char escape[5];
+    std::snprintf(escape, sizeof escape, "\\x%02x", byte);
+    out += escape;
+  }
+  return out;
+}
+
 int main(int argc, char** argv) try {
   if (argc < 4) {
     std::fprintf(stderr, "usage: %s model.onnx labels.json input.bin...\n", argv[0]);
@@ -105,7 +124,7 @@ int main(int argc, char** argv) try {
     const size_t best = static_cast<size_t>(std::max_element(mean.begin(), mean.end()) - mean.begin());
     double total = 0.0;
     for (const double v : mean) total += std::exp(v - mean[best]);
-    std::printf("%s\t%s\t%.4f\n", argv[argument], labels[best].c_str(), 1.0 / total);
+    std::printf("%s\t%s\t%.4f\n", plain(argv[argument]).c_str(), plain(labels[best]).c_str(), 1.0 / total);
   }
   return 0;
 } catch (const std::exception& error) {

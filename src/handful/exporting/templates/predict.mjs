@@ -7,12 +7,15 @@
 // one after another. The front-end's sizes are in settings.json, class names in labels.json.
 
 import { readFileSync } from "node:fs";
-import ort from "onnxruntime-node";
+import { fileURLToPath } from "node:url";
+import * as ort from "onnxruntime-node";
 
 const read = (name) => readFileSync(new URL(name, import.meta.url));
 const settings = JSON.parse(read("settings.json"));
 const labels = JSON.parse(read("labels.json"));
-const session = await ort.InferenceSession.create(new URL("model.onnx", import.meta.url).pathname);
+const session = await ort.InferenceSession.create(fileURLToPath(new URL("model.onnx", import.meta.url)));
+// On one line: what would move a terminal's cursor or break the table becomes an escape.
+const plain = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 const { modality, size, sample_rate_hz, seconds } = settings.frontend;
 const shape = modality === "image" ? [size, size, 3] : [Math.round(sample_rate_hz * seconds)];
@@ -35,5 +38,5 @@ for (const file of process.argv.slice(2)) {
   const weights = mean.map((v) => Math.exp(v - top));
   const total = weights.reduce((a, b) => a + b, 0);
   const best = mean.indexOf(top);
-  console.log(`${file}\t${labels[best]}\t${(weights[best] / total).toFixed(4)}`);
+  console.log(`${plain(file)}\t${plain(labels[best])}\t${(weights[best] / total).toFixed(4)}`);
 }
