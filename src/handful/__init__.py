@@ -30,6 +30,7 @@ _WHERE = {
     "verify": "handful.workflow.verify",
     "serve": "handful.web.server",
     "Server": "handful.web.server",
+    "studio": "handful.web.studio.server",
     "listen": "handful.workflow.listen",
     "tune": "handful.workflow.tune",
     "create_model": "handful.workflow.catalogue",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from handful.inference import Predictor as Predictor
     from handful.web.server import Server as Server
     from handful.web.server import serve as serve
+    from handful.web.studio.server import studio as studio
     from handful.workflow.catalogue import create_model as create_model
     from handful.workflow.check import check as check
     from handful.workflow.compare import compare as compare

@@ -113,8 +113,7 @@ def _stopped() -> int:
         more = [] if given else ["--run", str(run)]
         words[at:at] = more + ([] if "--resume" in words[:at] else ["--resume"])
     shown = getattr(sys.modules.get("handful.files"), "shown", str)
-    kept = "what was embedded is kept" if "train" in sys.argv else "what was computed is kept"
-    print(f"{chr(10) if sys.stderr.isatty() else ''}handful: stopped; {kept}", file=sys.stderr)
+    print(f"{chr(10) if sys.stderr.isatty() else ''}handful: stopped; what was computed is kept", file=sys.stderr)
     print(f"   to go on: {shown(f'{program()} {shlex.join(words)}')}", file=sys.stderr)
     return 128 + _signals[-1]
 

@@ -6,6 +6,8 @@ Knows streams and names of commands; knows nothing of what is being done.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import json
 import os
 import re
 import shlex
@@ -15,12 +17,42 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 SILENCE_S = 10.0  # of silence at most, while something is being done
+EVENT_S = 0.2  # between two events of one stage at least
+
+
+class Events:
+    """Messages and progress as JSON lines in the file that HANDFUL_EVENTS names, for whoever started this program."""
+
+    def __init__(self) -> None:
+        self._path = os.environ.get("HANDFUL_EVENTS")
+        self._stage, self._written = "", 0.0
+
+    def say(self, line: str) -> None:
+        self._write({"kind": "say", "text": line})
+
+    def progress(self, stage: str, done: int, of: int) -> None:
+        now = time.monotonic()
+        if stage == self._stage and done < of and now - self._written < EVENT_S:
+            return
+        self._stage, self._written = stage, now
+        self._write({"kind": "progress", "stage": stage, "done": done, "of": of})
+
+    def _write(self, event: dict[str, Any]) -> None:
+        if not self._path:
+            return
+        line = json.dumps({"time": round(time.time(), 3), **event}) + "\n"
+        with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8") as file:  # must not stop the work
+            file.write(line)
 
 
 class Screen:
-    """Messages and progress on stderr: a bar on a terminal, otherwise a line a stage, and one whenever it was silent long."""
+    """Messages and progress on stderr: a bar on a terminal, otherwise a line a stage, and one whenever it was silent long.
+
+    Also as events for the program that started this one, quiet or not.
+    """
 
     def __init__(self, quiet: bool, bars: bool) -> None:
         self.quiet = quiet
@@ -30,9 +62,14 @@ class Screen:
         self._open = False  # a bar that is not at its end stands on the line
         self._spoke = self._began = time.monotonic()
         self._over: threading.Event | None = None
+        self._events = Events()
 
     def say(self, line: str) -> None:
         """One line, on a line of its own."""
+        self._events.say(line)
+        self._show(line)
+
+    def _show(self, line: str) -> None:
         if self.quiet:
             return
         print(("\n" if self._open else "") + line, file=sys.stderr, flush=True)
@@ -41,6 +78,7 @@ class Screen:
 
     def progress(self, stage: str, done: int, of: int) -> None:
         """`done` of `of` steps of a stage are behind us."""
+        self._events.progress(stage, done, of)
         if self.quiet:
             return
         now = time.monotonic()
@@ -49,9 +87,9 @@ class Screen:
         self._stage = (stage, done, of)
         if not self.bars:
             if done == of:
-                self.say(f"{stage}: {of} done")
+                self._show(f"{stage}: {of} done")
             elif now - self._spoke >= SILENCE_S:
-                self.say(f"{stage}: {done} of {of}")
+                self._show(f"{stage}: {done} of {of}")
             return
         if done < of and now - self._drawn < 0.1:
             return

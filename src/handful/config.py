@@ -103,6 +103,9 @@ class Recipe(BaseModel):
         le=10_000,
         description="fills classes up to so many training samples with augmented copies; finetune and scratch",
     )
+    augment: bool | None = Field(
+        None, description="change every sample a little in each epoch, as by default; finetune and scratch"
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] | None = Field(
         None, description="of the arithmetic; lower than float32 on a GPU by default; finetune and scratch"
     )
@@ -120,6 +123,24 @@ class Recipe(BaseModel):
     seconds: float | None = Field(None, gt=0, le=60, description="length of a sound's window; found from the data")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks train")
     threads: int | None = Field(None, ge=1, le=512, description="processor threads; all by default")
+
+
+# How a form arranges the settings, in this order; what is named nowhere comes under "training" as it stands above.
+FORM = {
+    "basic": ("model", "strategy", "epochs", "per_class"),
+    "data": ("classes", "sample_rate_hz", "seconds", "features", "n_mels", "views", "target_size"),
+    "model": ("head", "trainable_blocks", "input_size", "weights", "require_pretrained"),
+    "evaluation": ("seed", "folds", "repeats"),
+}
+ELSEWHERE = ("data", "modality", "task", "start", "labels", "pattern", "test")  # which data: not asked in a form
+
+
+def form() -> dict[str, tuple[str, ...]]:
+    """The names of the settings that a form asks for, by group, in order."""
+    placed = {name for names in FORM.values() for name in names}.union(ELSEWHERE)
+    rest = tuple(name for name in Recipe.model_fields if name not in placed)
+    order = ("basic", "data", "model", "training", "evaluation")
+    return {group: (*FORM.get(group, ()), *(rest if group == "training" else ())) for group in order}
 
 
 _DESCRIBED = {name: field.description or "" for name, field in Recipe.model_fields.items()}
@@ -190,14 +211,18 @@ def _translated(content: dict[str, Any]) -> dict[str, Any]:
             if near and key not in (*near, *Recipe.model_fields):
                 raise UsageError(f"there is no setting called {key!r} in 'training'", f"did you mean {near[0]}?")
         content.pop("model_type", None)
-        if content.pop("pretrained", None) is False:
-            content |= {"weights": "none", "strategy": content.get("strategy", "scratch")}
+    content = dict(content)
+    if content.pop("pretrained", None) is False:
+        content |= {"weights": "none", "strategy": content.get("strategy", "scratch")}
     translated: dict[str, Any] = {}
     for key, value in content.items():
         name = FOREIGN.get(key, key)
         if name in translated:
             raise UsageError(f"{name} is given twice, also as {key!r}", f"leave out {key}")
         translated[name] = value
+    # A switch of 000's model configs: here a model of its own.
+    if translated.pop("replace_silu_with_relu", False):
+        translated["model"] = f"{translated.get('model', 'efficientnet_v2_s')}_relu"
     return translated
 
 

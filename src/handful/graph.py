@@ -6,6 +6,7 @@ here, as graph operators; training, prediction and export run the same graph. Kn
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -126,4 +127,6 @@ def session(model: bytes | str, threads: int | None = None) -> Any:
     options.intra_op_num_threads = run_threads(threads)
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Tensors in other files are looked for where nothing can be; by default even a model in memory opens what it names.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zipfile
 from collections import deque
@@ -63,6 +64,10 @@ class Predictor:
         try:
             self._session = session(model, threads)
         except Exception as error:  # ONNX Runtime has no exception base of its own
+            if "external data" in str(error).lower() or "model_path must not be empty" in str(error):
+                raise RunError(
+                    "the model keeps weights in other files, which are not opened", "export it as one file"
+                ) from error
             raise RunError("the model file is damaged or not an ONNX model", "export it again") from error
         text = self._session.get_modelmeta().custom_metadata_map.get("handful")
         try:
@@ -76,9 +81,25 @@ class Predictor:
             ) from error
         if made > FORMAT:
             raise RunError(f"the model has format {made}, this release reads {FORMAT}", "pip install --upgrade handful")
-        self.frontend: Frontend = from_spec(self.metadata["frontend"])
+        self.frontend = self._frontend(self.metadata["frontend"])
         self._threads = run_threads(threads)
         self.version = hashlib.sha256(model).hexdigest()[:12]
+
+    def _frontend(self, spec: Any) -> Frontend:
+        """The front-end that the metadata describes, when it makes what the graph takes: nothing is decoded to another size."""
+        shape = self.input[1]
+        wanted = math.prod(shape)
+        try:
+            frontend = from_spec(spec)
+            made = spec["size"] ** 2 * 3 if frontend.modality == "image" else getattr(frontend, "samples", wanted)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise RunError("the model's settings cannot be read", "export it again") from error
+        if made != wanted:
+            raise RunError(
+                f"the model's settings do not fit its graph, which takes {' x '.join(map(str, shape))} numbers",
+                "export it again",
+            )
+        return frontend
 
     @property
     def input(self) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -31,7 +32,8 @@ class Registry(Generic[T]):
         self.package = package
         self._entries: dict[str, T] = {}
         self._prefixes: dict[str, Callable[[str], T]] = {}
-        self._discovered = False
+        self._discovered = self._walking = False
+        self._lock = threading.RLock()
 
     def add(self, name: str, entry: T) -> T:
         if name in self._entries:
@@ -50,13 +52,20 @@ class Registry(Generic[T]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True
-        package = importlib.import_module(self.package)
-        for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
-            if not module.startswith("_"):
-                importlib.import_module(f"{self.package}.{module}")
-        for point in entry_points(group="handful"):
-            point.load()
+        with self._lock:  # a server asks from several threads: none may see half of it
+            if self._discovered or self._walking:
+                return
+            self._walking = True
+            try:
+                package = importlib.import_module(self.package)
+                for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
+                    if not module.startswith("_"):
+                        importlib.import_module(f"{self.package}.{module}")
+                for point in entry_points(group="handful"):
+                    point.load()
+                self._discovered = True
+            finally:
+                self._walking = False
 
     def get(self, name: str) -> T:
         """The entry called `name`; a name that does not exist is answered with the nearest ones."""

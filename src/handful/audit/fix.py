@@ -18,6 +18,7 @@ from handful.audit.doctor import clusters, listed
 from handful.data import Finding, Sample
 from handful.errors import DataError, UsageError
 from handful.files import atomic_write, shown, to_json
+from handful.sheets import guarded
 
 COLUMNS = ("file_name", "label", "group", "split", "fold", "suggested", "note")
 _UNUSABLE = ("corrupt", "empty", "silent")
@@ -169,7 +170,7 @@ def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]), delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: guarded(value) for key, value in row.items()} for row in rows)
     try:
         content = text.getvalue().encode("utf-8")
     except UnicodeEncodeError as error:

@@ -5,6 +5,7 @@ from handful.cli._app import app, here
 # isort: off
 from handful.cli import training  # each registers its commands, in the order in which help lists them
 from handful.cli import using
+from handful.cli import studio
 from handful.cli import catalogue
 
-__all__ = ["app", "catalogue", "here", "training", "using"]
+__all__ = ["app", "catalogue", "here", "studio", "training", "using"]

@@ -73,7 +73,9 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if name == "data":
             continue
         kind, choices = _flag_type(field.rebuild_annotation())
-        flags = ["--" + name.replace("_", "-"), *(["--from"] if name == "start" else [])]
+        flag = name.replace("_", "-")
+        switch = f"--{flag}/--no-{flag}" if kind is bool and field.default is None else f"--{flag}"
+        flags = [switch, *(["--from"] if name == "start" else [])]
         option = typer.Option(*flags, help=field.description, metavar=choices or None, show_default=False)
         made.append(
             inspect.Parameter(

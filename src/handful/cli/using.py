@@ -165,7 +165,10 @@ def _explained(row: dict[str, Any], folder: Path) -> str:
 def export(
     run: Annotated[str, typer.Argument(help="run directory")],
     format: Annotated[
-        str, typer.Option(help="onnx, int8, fp16, torchscript, pt2, openvino, bundle; several with commas")
+        str,
+        typer.Option(
+            help="onnx, int8, fp16, torchscript, pt2, openvino, bundle, bundle-int8, page; several with commas"
+        ),
     ] = "onnx",
     out: Annotated[Path | None, typer.Option(help="folder; RUN/exports by default")] = None,
     benchmark: Annotated[bool, typer.Option("--benchmark", help="measure latency and memory of each format")] = False,

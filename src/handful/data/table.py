@@ -10,6 +10,7 @@ from pathlib import Path
 
 from handful.errors import DataError
 from handful.registry import optional
+from handful.sheets import decode, unguarded
 
 _NAMES = {
     "file": ("file_name", "filename", "file", "path"),
@@ -43,14 +44,14 @@ def read_table(path: Path) -> list[Row]:
             )
     # The header is line 1, so the first row is line 2.
     return [
-        {key: "" if row.get(column) is None else str(row[column]).strip() for key, column in columns.items()}
+        {key: "" if row.get(column) is None else unguarded(str(row[column]).strip()) for key, column in columns.items()}
         | {"line": str(number)}
         for number, row in enumerate(rows, start=2)
     ]
 
 
 def _text(path: Path) -> Iterator[Row]:
-    text = _decode(path.read_bytes())
+    text, _ = decode(path.read_bytes())
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip():
@@ -73,15 +74,6 @@ def _text(path: Path) -> Iterator[Row]:
         raise DataError(
             f"line {reader.line_num} of {path.name} cannot be read ({error})", "mend or remove the line"
         ) from error
-
-
-def _decode(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1251" if any(0xC0 <= byte for byte in data) else "cp1252", errors="replace")
 
 
 def _parquet(path: Path) -> Iterator[Row]:

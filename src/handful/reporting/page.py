@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handful.reporting import advice, elements, figures, origin, results, trust, words
+from handful.reporting import advice, elements, figures, origin, results, speed, trust, words
 from handful.reporting.elements import Html
 from handful.reporting.evidence import Evidence, Media
 from handful.reporting.samples import Gallery
@@ -25,7 +25,7 @@ PARTS = (
     ("part.result", ("next", "confusion", "classes", "samples", "test")),
     ("part.data", ("doubtful", "findings", "leak", "shortcuts", "curve", "groups")),
     ("part.trust", ("reliability", "sets", "unknown", "explanations", "map")),
-    ("part.details", ("averages", "curves", "candidates", "augmentation", "cost", "method", "recipe")),
+    ("part.details", ("averages", "curves", "candidates", "augmentation", "cost", "speed", "method", "recipe")),
 )
 
 
@@ -81,6 +81,7 @@ def _sections(found: Evidence, gallery: Gallery, texts: Words) -> dict[str, Any]
         "curves": [chart for what in ("loss", "accuracy") if (chart := figures.curves(found.epochs, what))],
         "candidates": origin.candidates(result),
         "cost": origin.cost(result),
+        "speed": speed.card(found.folder),
         "method": origin.method(result, texts),
         "recipe": origin.recipe(found, texts),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from handful.metrics import paired
+from handful.search.candidates import Candidate
 from handful.search.race import Race, Standing
 
 _SMALL_BYTES, _FAST_MS = 5e6, 5.0
@@ -23,7 +24,10 @@ def leaderboard(race: Race) -> dict[str, Any]:
     p = race.first.prepared
     method = _method(race.folds.method, repeats, len(race.folds.folds))
     scored = [race.scored(standing, slice(0, repeats), method) for standing in ranked]
-    rows = [_row(standing, result.summary) for standing, result in zip(ranked, scored, strict=True)]
+    rows = [
+        _row(standing, result.summary, _settings(race, standing.candidate))
+        for standing, result in zip(ranked, scored, strict=True)
+    ]
     if rows:
         tested = race.folds.tested
         hits = np.stack([result.right(p.labels)[tested] for result in scored])
@@ -49,10 +53,10 @@ def counted(race: Race) -> int:
     return next((r for r in range(len(race.folds.folds), 1, -1) if len(race.ranked(r)) == len(ranked)), 1)
 
 
-def _row(standing: Standing, summary: Mapping[str, Any]) -> dict[str, Any]:
+def _row(standing: Standing, summary: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": standing.candidate.name, **standing.size, "score": summary["score"], "macro_f1": summary["macro_f1"],
-        "seconds": standing.cost(),
+        "seconds": standing.cost(), "settings": settings,
     }  # fmt: skip
 
 
@@ -70,10 +74,15 @@ def _recommended(race: Race, best: Mapping[str, Any] | None) -> dict[str, Any] |
     if best is None:
         return None
     winner = next(s.candidate for s in race.standings.values() if s.candidate.name == best["name"])
-    recipe = race.recipe_of(winner).model_dump(exclude_none=True, exclude_defaults=True)
-    options = [word for key, value in recipe.items() if key != "data" for word in _option(key, value)]
+    options = [word for key, value in _settings(race, winner).items() for word in _option(key, value)]
     command = shlex.join(["handful", "train", str(race.recipe.data), *options])
     return {"name": best["name"], "model": best["model"], "strategy": best["strategy"], "command": command}
+
+
+def _settings(race: Race, candidate: Candidate) -> dict[str, Any]:
+    """What tells the candidate's recipe from the default, but for the place of the data."""
+    recipe = race.recipe_of(candidate).model_dump(exclude_none=True, exclude_defaults=True)
+    return {key: value for key, value in recipe.items() if key != "data"}
 
 
 def _option(key: str, value: Any) -> Iterable[str]:

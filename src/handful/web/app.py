@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from handful import __version__
 from handful.files import to_json
 from handful.web import files, inference_protocol
 from handful.web.figures import CONTENT_TYPE, exposition
-from handful.web.guard import FAULT, LOOPBACK, Guard
+from handful.web.guard import LOOPBACK, Bounds, Guard, Tokens
 from handful.web.page import POLICY, page
-from handful.web.problems import Problem, document
+from handful.web.problems import answered
 from handful.web.service import Limits, Service
 from handful.workflow.serve import ServedModel
 
@@ -47,7 +46,11 @@ class Application:
     ) -> None:  # fmt: skip
         self.service = Service(models, limits or Limits())
         self.api = _api(self.service, bool(token))
-        self._door = Guard(self.api, self.service, hosts, token)
+        most = self.service.limits
+        bounds = Bounds(most.body, most.silence, most.body_time)
+        self._door = Guard(
+            self.api, self.service, lambda scope: bounds, Tokens(self.service, token), hosts, send_time=most.body_time
+        )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._door(scope, receive, send)
@@ -83,38 +86,5 @@ def _api(service: Service, token: bool) -> FastAPI:
 
     for path in ("/", "/docs"):
         api.add_api_route(path, docs, methods=["GET"], include_in_schema=False)
-    _errors(api)
+    answered(api)
     return api
-
-
-def _errors(api: FastAPI) -> None:
-    """One shape for everything that goes wrong, whoever noticed it."""
-    from fastapi.exceptions import RequestValidationError
-
-    def said(request: Request, problem: Problem) -> Response:
-        return document(problem, request.scope["handful.request_id"])
-
-    async def problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return said(request, error)
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return said(request, Problem(error.status_code, str(error.detail), dict(error.headers or {})))
-
-    async def left(request: Request, error: Exception) -> Response:
-        return Response(status_code=499)  # nobody reads it, but it is counted
-
-    async def fault(request: Request, error: Exception) -> Response:
-        return said(request, Problem(500, FAULT))
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        found = "; ".join(f"{row['loc'][-1]}: {row['msg']}" for row in error.errors()[:5])
-        return said(request, Problem(422, found or "the request does not fit"))
-
-    api.add_exception_handler(Problem, problem)
-    api.add_exception_handler(ClientDisconnect, left)
-    api.add_exception_handler(Exception, fault)
-    api.add_exception_handler(HTTPException, http)
-    api.add_exception_handler(RequestValidationError, invalid)

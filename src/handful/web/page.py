@@ -1,4 +1,4 @@
-"""The page that says what can be asked: made from the OpenAPI document, without script, font or picture from anywhere."""
+"""Plain pages, such as the one that says what can be asked, without script, font or picture from anywhere."""
 
 from __future__ import annotations
 
@@ -26,19 +26,31 @@ def page(api: dict[str, Any], models: list[dict[str, Any]], address: str, token:
     which = f"?model={models[0]['name']}" if len(models) > 1 else ""
     example = f"curl{bearer} --data-binary @{'recording.wav' if sound else 'photo.jpg'} {address}/predict{which}"
     form = f"curl{bearer} -F file=@one -F file=@two {address}/predict{which}"
+    return plain(
+        "handful serves",
+        f"{''.join(map(_model, models))}<h2>Ask it</h2><pre>{escape(example)}\n{escape(form)}</pre>"
+        f'<h2>All there is</h2>{routes(api)}<p>For programs: <a href="/openapi.json">openapi.json</a></p>',
+    )
+
+
+def plain(title: str, body: str) -> str:
+    """A whole page, to be answered with POLICY. `title` is text, `body` HTML."""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style><h1>{escape(title)}</h1>{body}</html>"
+    )
+
+
+def routes(api: dict[str, Any]) -> str:
+    """The routes of an OpenAPI document as a table."""
     rows = "".join(
         f"<tr><td><code>{escape(method.upper())}</code></td><td><code>{escape(path)}</code></td>"
         f"<td>{escape(operation.get('summary', ''))}</td></tr>"
         for path, operations in api["paths"].items()
         for method, operation in operations.items()
     )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>handful serves</title>'
-        f"<style>{_STYLE}</style><h1>handful serves</h1>{''.join(map(_model, models))}"
-        f"<h2>Ask it</h2><pre>{escape(example)}\n{escape(form)}</pre>"
-        f'<h2>All there is</h2><table>{rows}</table><p>For programs: <a href="/openapi.json">openapi.json</a></p></html>'
-    )
+    return f"<table>{rows}</table>"
 
 
 def _model(model: dict[str, Any]) -> str:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI, HTTPException
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from handful.errors import FileError, HandfulError
 from handful.files import to_json
 
+FAULT = "something went wrong that should not"
+
 _TITLES = {
     400: "Bad request", 401: "Token needed", 403: "Refused", 404: "Not found", 405: "Method not allowed", 408: "Too slow",
-    413: "Too large", 415: "Unsupported media type", 421: "Unknown host", 422: "Cannot be processed", 429: "Too busy",
-    500: "Internal error", 503: "Not available",
+    409: "Not now", 413: "Too large", 415: "Unsupported media type", 421: "Unknown host", 422: "Cannot be processed", 429: "Too busy",
+    500: "Internal error", 503: "Not available", 507: "No space",
 }  # fmt: skip
 _STATUS = {"format": 415, "too-long": 413}
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """An answer that is an error: status, one line why, and what more the document holds."""
 
+    headers: dict[str, str]
+
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> None:
-        super().__init__(detail)
+        super().__init__(status, detail, headers or {})
         self.status = status
-        self.detail = detail
-        self.headers = headers or {}
         self.more = more
 
 
@@ -48,3 +54,37 @@ def document(problem: Problem, request_id: str) -> Response:
     if problem.status in (408, 413):
         headers["Connection"] = "close"
     return Response(to_json(body), problem.status, headers, media_type="application/problem+json")
+
+
+def answered(api: FastAPI) -> None:
+    """One shape for everything that goes wrong in `api`, whoever noticed it."""
+
+    def said(request: Request, problem: Problem) -> Response:
+        return document(problem, request.scope["handful.request_id"])
+
+    async def problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return said(request, error)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AnyHTTPException)
+        return said(request, Problem(error.status_code, str(error.detail), dict(error.headers or {})))
+
+    async def left(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # nobody reads it, but it is counted
+
+    async def fault(request: Request, error: Exception) -> Response:
+        return said(request, Problem(500, FAULT))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        if any(row["loc"][0] == "path" for row in error.errors()):
+            return said(request, Problem(404, "there is nothing of that name"))
+        found = "; ".join(f"{row['loc'][-1]}: {row['msg']}" for row in error.errors()[:5])
+        return said(request, Problem(422, found or "the request does not fit"))
+
+    api.add_exception_handler(Problem, problem)
+    api.add_exception_handler(ClientDisconnect, left)
+    api.add_exception_handler(Exception, fault)
+    api.add_exception_handler(AnyHTTPException, http)
+    api.add_exception_handler(RequestValidationError, invalid)

@@ -46,6 +46,7 @@ def catalogue(
             continue
         plain = isinstance(model, Network) and model.graph is not None
         needs = "" if model.network is None else "torch, or weights as safetensors" if plain else "torch"
+        needs += f" and the extra {model.extra}" if model.extra else ""
         rows.append({
             "name": model.name, "family": model.family, "modality": list(model.modalities), "tasks": list(model.tasks),
             "parameters": figures.get("parameters"), "macs": figures.get("macs"), "blocks": figures.get("blocks"),

@@ -41,7 +41,8 @@ def check(
         settings: fields of the recipe, e.g. `model="squeezenet1_0"`.
 
     Returns:
-        {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix"}], "skipped"}
+        {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix"}],
+        "suggested": {file with a doubtful label: class that is more likely}, "skipped"}
     """
     from handful.audit.fix import one_spelling
     from handful.audit.labels import to_findings
@@ -83,6 +84,7 @@ def check(
         "samples": len(samples),
         "classes": dict(sorted(Counter(s.label for s in samples).items())),
         "findings": [f.to_dict() for f in sorted(findings, key=lambda f: _ORDER[f.severity])],
+        "suggested": {str(row["file"]): row["suggested"] for row in doubtful},
         "skipped": skipped,
         "fixed": os.fspath(fix) if fix is not None else None,
     }

@@ -18,15 +18,19 @@ def export(
     out: str | os.PathLike[str] | None = None,
     accept_drop: bool = False,
     benchmark: bool = False,
+    lang: str = "en",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write a run's model in other formats, each proven on raw files to predict what the trained model predicts.
 
     Args:
-        formats: names such as onnx, int8, fp16, torchscript, pt2, openvino, bundle.
+        formats: names such as onnx, int8, fp16, torchscript, pt2, openvino, bundle, page.
+        out: folder for the files. Without it they go into RUN/exports, what was proven of them into proofs.json there.
         accept_drop: keep an INT8 model that is right less often than the rules allow.
         benchmark: also measure latency and memory, each format in a process of its own; see "benchmark" of the result. With
-            the default `out` the measurements are also kept in RUN/exports/benchmark.json, a row a format.
+            the default `out` the measurements are also kept in RUN/exports/benchmark.json, a row a format, and the run's
+            report is made again.
+        lang: language of the report.
         say: gets warnings.
 
     Returns:
@@ -46,26 +50,36 @@ def export(
     for name in names:
         exporters.get(name)  # an unknown name is said before anything is written
     order = Order(accept_drop, say)
-    files = [write(opened, name, folder, order) for name in names]
+    files = []
+    for name in names:
+        files.append(write(opened, name, folder, order))
+        if out is None:  # at once: a later format may be refused
+            _keep(opened, "exports/proofs.json", [files[-1].to_dict()])
     result: dict[str, Any] = {"schema": 1, "files": [file.to_dict() for file in files]}
     if benchmark:
-        result["benchmark"] = _benchmark(opened, {file.format: Path(file.path) for file in files}, keep=out is None)
+        rows = result["benchmark"] = _benchmark(opened, {file.format: Path(file.path) for file in files})
+        if rows and out is None:
+            from handful.reporting import write as write_report
+
+            _keep(opened, "exports/benchmark.json", rows)
+            if opened.has("report.html"):
+                write_report(opened.path, lang)
     return result
 
 
-def _benchmark(run: Run, paths: dict[str, Path], keep: bool) -> list[dict[str, Any]]:
-    """Latency cards of exported files. `keep`: in benchmark.json beside them, where other formats' rows stay."""
-    import json
-
+def _benchmark(run: Run, paths: dict[str, Path]) -> list[dict[str, Any]]:
+    """Latency cards of exported files. Bundles are left out: they hold a model that is measured as `onnx` or `int8`."""
     from handful.exporting import vectors
     from handful.exporting._latency import card
 
     file = vectors(run.path)[0][0]
-    rows = [card(name, path, file) for name, path in paths.items() if name != "bundle"]
-    if keep:
-        old = []
-        if run.has("exports/benchmark.json"):
-            old = json.loads(run.file("exports/benchmark.json").read_text(encoding="utf-8"))["rows"]
-        kept = [row for row in old if row["format"] not in paths]
-        run.write_json("exports/benchmark.json", {"schema": 1, "rows": [*kept, *rows]})
-    return rows
+    return [card(name, path, file) for name, path in paths.items() if not name.startswith("bundle")]
+
+
+def _keep(run: Run, name: str, rows: list[dict[str, Any]]) -> None:
+    """Put rows into a file of the run, in place of earlier ones of the same formats."""
+    import json
+
+    old = json.loads(run.file(name).read_text(encoding="utf-8"))["rows"] if run.has(name) else []
+    fresh = {row["format"] for row in rows}
+    run.write_json(name, {"schema": 1, "rows": [*(row for row in old if row["format"] not in fresh), *rows]})

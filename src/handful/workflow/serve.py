@@ -100,6 +100,17 @@ class ServedModel:
         self._predictor.logits(np.zeros((1, *self.shape), self.dtype))  # the first run allocates
 
     @property
+    def unknown_below(self) -> float:
+        """The confidence under which an answer is called unknown."""
+        return float(self._predictor.metadata["unknown_below"])
+
+    @property
+    def window_seconds(self) -> float | None:
+        """What it hears at once; None where it looks at pictures."""
+        seconds = self._predictor.metadata["frontend"].get("seconds")
+        return None if seconds is None else float(seconds)
+
+    @property
     def about(self) -> dict[str, Any]:
         """What the model is and how good it was found to be."""
         known = self._predictor.metadata

@@ -29,7 +29,7 @@ def verify(bundle: str | os.PathLike[str]) -> dict[str, Any]:
         RunError: there is no model.
         ExportError: there are no test vectors, or they were changed.
     """
-    from handful.exporting import disagreement, exporters, vectors
+    from handful.exporting import disagreement, exporters, tolerance_of, vectors
     from handful.inference import Predictor
 
     place = Path(bundle).expanduser().absolute()
@@ -45,7 +45,9 @@ def verify(bundle: str | os.PathLike[str]) -> dict[str, Any]:
         exporter = exporters.get(name)
         files, expected = vectors(home)
         metadata = Predictor.load(home / "model.onnx").metadata
-        error, agree, why = disagreement(exporter.open(path), metadata, files, expected, exporter.tolerance)
+        opened = exporter.open(path)
+        tolerance = tolerance_of(exporter, opened.metadata)
+        error, agree, why = disagreement(opened, metadata, files, expected, tolerance)
     return {
         "schema": 1, "model": os.fspath(bundle), "format": name, "max_error": error if error < float("inf") else None, "agree": agree,
         "n": len(files), "ok": not why, "why": why,

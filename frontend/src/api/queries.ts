@@ -1,0 +1,97 @@
+// What more than one page asks of the server. Keys of a project begin with ["project", id]: one event freshens all.
+
+import { QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useCallback } from "react";
+import { toast, toastProblem } from "@/design";
+import { t } from "@/words";
+import { api, Problem, take, type Shapes } from "./client";
+
+export const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 30_000, // events say when something changed
+      refetchOnWindowFocus: false,
+      retry: (count, error) => count < 2 && !(error instanceof Problem && error.status >= 400 && error.status < 500),
+    },
+  },
+});
+
+export const keys = {
+  about: ["about"] as const,
+  memory: ["memory"] as const,
+  projects: ["projects"] as const,
+  project: (p: string, ...rest: unknown[]) => ["project", p, ...rest] as const,
+  jobs: ["jobs"] as const,
+  job: (j: string, ...rest: unknown[]) => ["job", j, ...rest] as const,
+};
+
+export const useAbout = () => useQuery({ queryKey: keys.about, queryFn: () => take(api.GET("/api/about")), staleTime: Infinity });
+
+export const useMemory = () =>
+  useQuery({ queryKey: keys.memory, queryFn: () => take(api.GET("/api/memory/status")), refetchInterval: 5_000, staleTime: 0 });
+
+export const useProjects = () => useQuery({ queryKey: keys.projects, queryFn: () => take(api.GET("/api/projects")) });
+
+export const useProject = (p: string) =>
+  useQuery({ queryKey: keys.project(p), queryFn: () => take(api.GET("/api/projects/{p}", { params: { path: { p } } })) });
+
+export const useRuns = (p: string) =>
+  useQuery({ queryKey: keys.project(p, "runs"), queryFn: () => take(api.GET("/api/projects/{p}/runs", { params: { path: { p } } })) });
+
+/** All jobs in the order in which they were submitted; kept fresh by events. */
+export const useJobs = () => useQuery({ queryKey: keys.jobs, queryFn: () => take(api.GET("/api/jobs")) });
+
+export const unfinished = (job: Shapes["Job"]): boolean => !["stopped", "interrupted", "failed", "done"].includes(job.state);
+
+/** Projects as they came with our own answers: the event that tells of the same change brings nothing new. */
+const ours = new Map<string, { revision: number; time: number }>();
+
+export function isOurs(id: string, revision: number): boolean {
+  const own = ours.get(id);
+  ours.delete(id); // once: a later event of the same revision tells of something else, e.g. new findings
+  return own !== undefined && own.revision === revision && Date.now() - own.time < 2_000;
+}
+
+/** Puts a project that came with an answer where `useProject` looks, and asks again for what hangs on it. */
+export function useFreshen(p: string): (project?: Shapes["Project"]) => void {
+  const queries = useQueryClient();
+  return useCallback(
+    (project) => {
+      if (project) {
+        queries.setQueryData(keys.project(p), project);
+        ours.set(p, { revision: project.revision, time: Date.now() });
+      }
+      void queries.invalidateQueries({ queryKey: keys.project(p), predicate: (query) => query.queryKey.length > 2 });
+      void queries.invalidateQueries({ queryKey: keys.projects });
+    },
+    [queries, p],
+  );
+}
+
+/**
+ * Runs a change of a project. When it went well, everything that shows the project is asked for again and `said`
+ * (where given) is toasted with an undo button; when it was refused, the refusal and its hint are. Answers whether it went well.
+ */
+export function useChange(p: string): (change: Promise<{ data?: Shapes["Done"] }>, said?: string) => Promise<boolean> {
+  const freshen = useFreshen(p);
+  return useCallback(
+    async (change, said) => {
+      try {
+        const done = await take(change);
+        freshen(done.project);
+        if (said) {
+          toast(said, {
+            label: t("shell.undo"),
+            run: () =>
+              void take(api.POST("/api/projects/{p}/undo", { params: { path: { p } } })).then((back) => freshen(back.project), toastProblem),
+          });
+        }
+        return true;
+      } catch (error) {
+        toastProblem(error);
+        return false;
+      }
+    },
+    [p, freshen],
+  );
+}

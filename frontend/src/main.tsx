@@ -1,0 +1,19 @@
+import { createRoot } from "react-dom/client";
+import { App } from "./app";
+import "./design/tokens.css";
+import "./design/base.css";
+import { applyTheme } from "./design";
+import { preferred, speak } from "./words";
+
+// A tab from before an upgrade asks for parts of pages that are no longer there: once more from the start, but not forever.
+addEventListener("vite:preloadError", (event) => {
+  const last = Number(sessionStorage.getItem("handful.reloaded") ?? 0);
+  if (Date.now() - last < 10_000) return;
+  event.preventDefault();
+  sessionStorage.setItem("handful.reloaded", String(Date.now()));
+  location.reload();
+});
+
+applyTheme();
+await speak(preferred(), false);
+createRoot(document.getElementById("root") as HTMLElement).render(<App />);

@@ -1,0 +1,33 @@
+// The newest model of the project: how good it is, and where to look next.
+
+import { IntervalBar } from "@/charts";
+import type { Shapes } from "@/api";
+import { ButtonLink, Card } from "@/design";
+import { pathOf } from "@/shell/steps";
+import { number, percent, t, when } from "@/words";
+
+export function Newest({ project, run }: { project: Shapes["Project"]; run: Shapes["RunCard"] }) {
+  const score = run.score;
+  const said = score && t("train.score_said", { value: percent(score.value), low: percent(score.low), high: percent(score.high), n: score.n, sure: percent(0.95, 0) });
+  return (
+    <Card className="train-newest">
+      <div className="train-newest-score">
+        {score ? <span className="train-newest-value number">{percent(score.value)}</span> : <span className="train-newest-value">–</span>}
+        {score && said && <IntervalBar value={score.value} low={score.low} high={score.high} label={said} />}
+      </div>
+      <div className="train-newest-words">
+        <h2>{t("train.newest")}</h2>
+        <p className="number">{said ?? t("train.unmeasured")}</p>
+        <p className="small muted number">{[run.name, run.model, run.strategy, when(run.created), t("train.samples", { count: run.samples, n: number(run.samples) })].join(" · ")}</p>
+      </div>
+      <div className="row">
+        <ButtonLink icon="understand" href={pathOf(project.id, "understand", run.id)}>
+          {t("train.understand")}
+        </ButtonLink>
+        <ButtonLink icon="try" href={pathOf(project.id, "try", run.id)}>
+          {t("train.try")}
+        </ButtonLink>
+      </div>
+    </Card>
+  );
+}

@@ -1,0 +1,114 @@
+// The button: what it will do and how long that takes, or why it cannot. Answers at once, whatever the server does.
+
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useDeferredValue, useState } from "react";
+import { api, keys, Problem, take, type Shapes } from "@/api";
+import { Button, Card, Icon, Notice, toastProblem } from "@/design";
+import { usePresets, useReadOnly, type Wishes } from "@/jobs";
+import { language, t } from "@/words";
+import { Advanced } from "./advanced";
+import { Presets } from "./presets";
+
+interface Props {
+  project: Shapes["Project"];
+  wishes: Wishes;
+  queued: boolean;
+  elsewhere: Shapes["Job"] | undefined;
+}
+
+export function Start({ project, wishes, queued, elsewhere }: Props) {
+  const p = project.id;
+  const queries = useQueryClient();
+  const wish = useDeferredValue(wishes.wish);
+  const [open, setOpen] = useState<"presets" | "advanced" | null>(null);
+  const presets = usePresets(project.modality ?? undefined);
+  const preset = presets.find((one) => one.name === wishes.wish.preset);
+  const plan = useQuery({
+    queryKey: keys.project(p, "plan", language(), project.revision, wish),
+    queryFn: () => take(api.POST("/api/projects/{p}/plan", { params: { path: { p }, query: { lang: language() } as never }, body: { settings: wish.settings, preset: wish.preset } })),
+    placeholderData: (before) => before,
+    retry: false,
+  });
+  const refused = plan.error instanceof Problem ? [[plan.error.message, plan.error.hint].filter(Boolean).join(" ")] : [];
+  const start = useMutation({
+    mutationFn: () =>
+      take(
+        api.POST("/api/projects/{p}/jobs", {
+          params: { path: { p } },
+          body: { kind: preset?.race ? "compare" : "train", settings: wishes.wish.settings, preset: wishes.wish.preset, formats: [], accept_drop: false, title: "" },
+        }),
+      ),
+    onSuccess: (job) => {
+      queries.setQueryData<Shapes["Job"][]>(keys.jobs, (jobs) => [...(jobs ?? []).filter((other) => other.id !== job.id), job]);
+      void queries.invalidateQueries({ queryKey: keys.jobs });
+    },
+    onError: toastProblem,
+  });
+
+  const readOnly = useReadOnly();
+  const changed = Object.keys(wishes.wish.settings).length;
+  const ready = plan.data?.ready === true && refused.length === 0 && !readOnly;
+  const problems = readOnly ? [t("train.read_only")] : refused.length ? refused : plan.data && !plan.data.ready ? (plan.data.problems ?? []) : [];
+  const sentence = start.isPending ? t("train.starting") : plan.isPending ? t("train.planning") : ready && plan.data ? plan.data.sentence : t("train.cannot");
+
+  return (
+    <Card className="train-start">
+      <div className="train-start-main">
+        <button
+          id="train-start"
+          type="button"
+          className="train-start-button"
+          aria-busy={start.isPending || plan.isPending || undefined}
+          aria-disabled={!ready || start.isPending || undefined}
+          aria-describedby="train-why"
+          onClick={() => ready && !start.isPending && start.mutate()}
+        >
+          {start.isPending || plan.isPending ? <span className="spinner" aria-hidden="true" /> : <Icon name="play" size={24} filled />}
+          <span className="train-start-words">
+            <span className="train-start-verb">{t(preset?.race ? "train.start_race" : "train.start")}</span>
+            <span className="number">{sentence}</span>
+          </span>
+        </button>
+        <div className="train-start-about" id="train-why">
+          <p className="number">{t("train.has", { classes: project.classes.length, count: project.samples })}</p>
+          {ready && plan.data?.why && <p className="muted small">{t("train.reason", { why: plan.data.why })}</p>}
+          {ready &&
+            plan.data?.notes?.map((note) => (
+              <p key={note} className="muted small">
+                {note}
+              </p>
+            ))}
+          {ready && queued && <p className="muted small">{t("train.queues")}</p>}
+          {elsewhere && <p className="muted small">{t("train.busy_elsewhere", { title: elsewhere.title || t(`train.kind_${elsewhere.kind}`) })}</p>}
+        </div>
+      </div>
+      <div role="status" className="stack tight">
+        {problems.map((problem) => (
+          <Notice key={problem} tone="warning">
+            <p>{problem}</p>
+          </Notice>
+        ))}
+      </div>
+      <div className="row train-start-options">
+        <Button small icon="spark" onClick={() => setOpen("presets")}>
+          {wishes.wish.preset ? t("train.preset", { name: wishes.wish.preset }) : t("train.presets")}
+        </Button>
+        <Button small icon="gear" onClick={() => setOpen("advanced")}>
+          {t("train.advanced")}
+        </Button>
+        {changed > 0 || wishes.wish.preset ? (
+          <>
+            {changed > 0 && <span className="small muted">{t("train.changed", { count: changed })}</span>}
+            <Button small look="quiet" icon="undo" onClick={wishes.reset}>
+              {t("train.reset_all")}
+            </Button>
+          </>
+        ) : (
+          <span className="small muted">{t("train.as_recommended")}</span>
+        )}
+      </div>
+      {open === "presets" && <Presets presets={presets} chosen={wishes.wish.preset} onChoose={wishes.choose} onClose={() => setOpen(null)} />}
+      {open === "advanced" && <Advanced wishes={wishes} preset={preset} problems={problems} plan={sentence} onClose={() => setOpen(null)} />}
+    </Card>
+  );
+}

@@ -1,0 +1,91 @@
+// Which class something tried belongs to, and putting it there. Live things become a take, files an import: both can be undone.
+
+import { useState, type FormEvent } from "react";
+import { api, send, take, useFreshen, type Shapes } from "@/api";
+import { Button, Dialog, TextField, toast, toastProblem } from "@/design";
+import { t } from "@/words";
+import type { Tried } from "./asking";
+import { useUrl } from "./shown";
+
+interface Props {
+  project: Shapes["Project"];
+  tried: Tried;
+  modality: "image" | "audio";
+  device: string;
+  onClose: () => void;
+}
+
+export function Keep({ project, tried, modality, device, onClose }: Props) {
+  const p = project.id;
+  const url = useUrl(tried.blob);
+  const freshen = useFreshen(p);
+  const [adding, setAdding] = useState<string | null>(null);
+  const [fresh, setFresh] = useState("");
+
+  function undo(): void {
+    take(api.POST("/api/projects/{p}/undo", { params: { path: { p } } })).then((done) => freshen(done.project), toastProblem);
+  }
+
+  async function keep(label: string): Promise<void> {
+    setAdding(label);
+    try {
+      await (tried.name ? imported(p, tried, label) : recorded(p, tried, label, device));
+      freshen(await take(api.GET("/api/projects/{p}", { params: { path: { p } } })));
+      toast(t("try.kept", { label }), { label: t("shell.undo"), run: undo });
+      onClose();
+    } catch (error) {
+      toastProblem(error);
+      setAdding(null);
+    }
+  }
+
+  function submit(event: FormEvent): void {
+    event.preventDefault();
+    if (fresh.trim() && adding === null) void keep(fresh.trim());
+  }
+
+  return (
+    <Dialog title={t("try.keep_title")} onClose={onClose} size="small">
+      <div className="stack">
+        <p className="muted">{t("try.keep_how")}</p>
+        {modality === "image" ? url && <img className="try-kept" src={url} alt={t("try.freeze")} /> : <audio className="try-kept" controls src={url} aria-label={t("try.freeze")} />}
+        <ul className="try-classes">
+          {project.classes.map(({ name }) => (
+            <li key={name}>
+              <Button busy={adding === name} aria-disabled={adding !== null} onClick={() => adding === null && void keep(name)} look={name === tried.label && !tried.unknown ? "primary" : "plain"}>
+                {name}
+              </Button>
+            </li>
+          ))}
+        </ul>
+        <form className="try-new-class" onSubmit={submit}>
+          <TextField label={t("try.keep_new")} value={fresh} maxLength={200} onChange={(event) => setFresh(event.target.value)} />
+          <Button type="submit" icon="add" disabled={!fresh.trim()} busy={adding !== null && adding === fresh.trim()}>
+            {t("try.keep_add")}
+          </Button>
+        </form>
+      </div>
+    </Dialog>
+  );
+}
+
+async function recorded(p: string, tried: Tried, label: string, device: string): Promise<void> {
+  const path = { p };
+  const { id } = await take(api.POST("/api/projects/{p}/takes", { params: { path }, body: { label, source: "try", device } }));
+  await send("PUT", `/api/projects/${p}/takes/${id}/samples`, tried.blob);
+}
+
+/** A file stays as it is and keeps its name. */
+async function imported(p: string, tried: Tried, label: string): Promise<void> {
+  const { id } = await take(api.POST("/api/projects/{p}/imports", { params: { path: { p } } }));
+  const params = { params: { path: { p, i: id } } };
+  try {
+    await send("PUT", `/api/projects/${p}/imports/${id}/files?path=${encodeURIComponent(tried.name)}`, tried.blob);
+    const preview = await take(api.GET("/api/projects/{p}/imports/{i}", params));
+    if (preview.duplicates > 0) throw new Error(t("try.kept_already"));
+    await take(api.POST("/api/projects/{p}/imports/{i}/confirm", { ...params, body: { classes: {}, unlabelled: label, table: null } }));
+  } catch (error) {
+    void api.DELETE("/api/projects/{p}/imports/{i}", params).catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,147 @@
+// The other measurements, each in a sentence: unknown things, sets, random split, shortcuts, groups; and the model's facts.
+
+import type { ReactNode } from "react";
+import type { Shapes } from "@/api";
+import { Table } from "@/design";
+import { bytes, duration, number, percent, t, when } from "@/words";
+import type { Result } from "./result";
+import { Section } from "./section";
+
+const GROUPS = 12;
+const whole = (share: number) => percent(share, 0);
+
+export function Figures({ result }: { result: Result }) {
+  const { unknown, sets, leak, shortcuts = [], per_group: groups = {}, score } = result;
+  const alarm = unknown?.false_alarm;
+  const miss = unknown?.miss;
+  const ranked = Object.entries(groups).sort(([, a], [, b]) => a.accuracy - b.accuracy);
+  const weakest = ranked[0];
+  const parts = [
+    unknown?.below !== undefined && alarm && (
+      <Part key="unknown" title={t("understand.unknown")}>
+        <p>
+          {miss
+            ? t("understand.unknown_said", { below: whole(unknown.below), alarm: whole(alarm.value), miss: whole(miss.value) })
+            : t("understand.unknown_alarm", { below: whole(unknown.below), alarm: whole(alarm.value) })}
+        </p>
+        {unknown.classes && Object.keys(unknown.classes).length > 0 && (
+          <Fold caption={t("understand.unknown")} columns={[t("understand.class"), t("understand.unknown_miss"), t("understand.samples")]} rows={Object.entries(unknown.classes).map(([name, row]) => [name, whole(row.miss), number(row.n)])} />
+        )}
+      </Part>
+    ),
+    sets?.covered && (
+      <Part key="sets" title={t("understand.sets")}>
+        <p>{t("understand.sets_said", { covered: whole(sets.covered.value), asked: whole(sets.asked), size: number(sets.mean_size, 2), empty: whole(sets.empty) })}</p>
+      </Part>
+    ),
+    leak?.naive && score && (
+      <Part key="leak" title={t("understand.leak")}>
+        <p>{t(Math.abs(leak.naive.value - score.value) < 0.0005 ? "understand.leak_same" : "understand.leak_said", { naive: percent(leak.naive.value), honest: percent(score.value) })}</p>
+      </Part>
+    ),
+    shortcuts.length > 0 && (
+      <Part key="shortcuts" title={t("understand.shortcuts")}>
+        <p>
+          {shortcuts.some((row) => row.above_chance)
+            ? t("understand.shortcuts_some", { count: shortcuts.filter((row) => row.above_chance).length })
+            : t("understand.shortcuts_none")}
+        </p>
+        <Fold
+          caption={t("understand.shortcuts")}
+          columns={[t("understand.shortcut"), t("understand.shortcut_right"), t("understand.shortcut_chance"), ""]}
+          rows={shortcuts.map((row) => [row.name, whole(row.score.value), whole(row.chance), t(row.above_chance ? "understand.shortcut_above" : "understand.shortcut_as_chance")])}
+        />
+      </Part>
+    ),
+    weakest && (
+      <Part key="groups" title={t("understand.groups")}>
+        <p>{t("understand.groups_said", { name: weakest[0], accuracy: whole(weakest[1].accuracy) })}</p>
+        <Fold caption={t("understand.groups")} columns={[t("understand.group"), t("understand.right_share"), t("understand.samples")]} rows={ranked.slice(0, GROUPS).map(([name, row]) => [name, whole(row.accuracy), number(row.n)])} />
+      </Part>
+    ),
+  ].filter(Boolean);
+  if (parts.length === 0) return null;
+  return (
+    <Section title={t("understand.figures")}>
+      <div className="understand-figures">{parts}</div>
+    </Section>
+  );
+}
+
+function Part({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <div className="stack tight">
+      <h3>{title}</h3>
+      {children}
+    </div>
+  );
+}
+
+function Fold({ caption, columns, rows }: { caption: string; columns: readonly string[]; rows: readonly (readonly string[])[] }) {
+  return (
+    <details>
+      <summary className="small">{t("charts.table")}</summary>
+      <Table caption={caption}>
+        <thead>
+          <tr>
+            {columns.map((column, i) => (
+              <th key={i} scope="col" className={i === 0 || column === "" ? undefined : "right"}>
+                {column || <span className="unseen">{caption}</span>}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row, i) => (
+            <tr key={i}>
+              {row.map((cell, j) =>
+                j === 0 ? (
+                  <th key={j} scope="row">
+                    <bdi>{cell}</bdi>
+                  </th>
+                ) : (
+                  <td key={j} className={columns[j] === "" ? undefined : "right"}>
+                    {cell}
+                  </td>
+                ),
+              )}
+            </tr>
+          ))}
+        </tbody>
+      </Table>
+    </details>
+  );
+}
+
+export function Facts({ card, result }: { card: Shapes["RunCard"]; result: Result }) {
+  const facts: [string, string | null | undefined][] = [
+    ["model", card.model],
+    ["strategy", card.strategy],
+    ["head", card.head],
+    ["method", result.score?.method],
+    ["samples", number(card.samples)],
+    ["parameters", card.parameters ? number(card.parameters) : null],
+    ["macs", card.macs ? number(card.macs) : null],
+    ["bytes", card.bytes ? bytes(card.bytes) : null],
+    ["latency", card.latency_ms ? t("understand.milliseconds", { n: number(card.latency_ms, 1) }) : null],
+    ["seconds", card.seconds ? duration(card.seconds) : null],
+    ["memory", card.peak_rss_bytes ? bytes(card.peak_rss_bytes) : null],
+    ["made", when(card.created)],
+    ["why", result.why],
+  ];
+  return (
+    <Section title={t("understand.facts")}>
+      <dl className="understand-facts number">
+        {facts.map(([name, value]) =>
+          value ? (
+            <div key={name}>
+              <dt className="small muted">{t(`understand.fact_${name}`)}</dt>
+              <dd>{value}</dd>
+            </div>
+          ) : null,
+        )}
+      </dl>
+    </Section>
+  );
+}
+

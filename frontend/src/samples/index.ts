@@ -1,0 +1,5 @@
+export * from "./list";
+export * from "./sample-dialog";
+export * from "./sound-view";
+export * from "./thumb";
+export * from "./warm";

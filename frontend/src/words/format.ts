@@ -1,0 +1,44 @@
+// Numbers, sizes, durations and times as the language writes them.
+
+import { language, t } from ".";
+
+export function number(value: number, digits = 0): string {
+  return value.toLocaleString(language(), { maximumFractionDigits: digits });
+}
+
+/** A share 0 to 1 as a percentage. */
+export function percent(share: number, digits = 1): string {
+  return share.toLocaleString(language(), { style: "percent", minimumFractionDigits: 0, maximumFractionDigits: digits });
+}
+
+export function bytes(size: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  const power = size < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(size) / 3));
+  const value = size / 1000 ** power;
+  return value.toLocaleString(language(), {
+    style: "unit",
+    unit: units[power],
+    unitDisplay: "short",
+    maximumFractionDigits: power === 0 || value >= 100 ? 0 : 1,
+  });
+}
+
+/** "0.8 s", "12 s", "3 min 20 s", "1 h 5 min". */
+export function duration(seconds: number): string {
+  if (seconds < 9.95) return t("shell.seconds", { n: number(seconds, 1) });
+  const whole = Math.round(seconds);
+  if (whole < 60) return t("shell.seconds", { n: whole });
+  if (whole < 3600) return t("shell.minutes", { m: Math.floor(whole / 60), s: whole % 60 });
+  return t("shell.hours", { h: Math.floor(whole / 3600), m: Math.floor((whole % 3600) / 60) });
+}
+
+/** Seconds since 1970 as "5 minutes ago", or the date when that is longer ago. */
+export function when(time: number, now = Date.now() / 1000): string {
+  const ago = Math.max(0, now - time);
+  const relative = new Intl.RelativeTimeFormat(language(), { numeric: "auto" });
+  if (ago < 60) return t("shell.just_now");
+  if (ago < 3600) return relative.format(-Math.floor(ago / 60), "minute");
+  if (ago < 86400) return relative.format(-Math.floor(ago / 3600), "hour");
+  if (ago < 7 * 86400) return relative.format(-Math.floor(ago / 86400), "day");
+  return new Date(time * 1000).toLocaleDateString(language(), { year: "numeric", month: "short", day: "numeric" });
+}

@@ -1,0 +1,2 @@
+const areas = import.meta.glob<Record<string, string>>("./ru/*.json", { eager: true, import: "default" });
+export const book = Object.assign({}, ...Object.values(areas)) as Record<string, string>;

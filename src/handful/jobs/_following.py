@@ -1,0 +1,242 @@
+"""What can be read of a job while it works and later: its messages, how far it is, the curves of its run.
+
+Knows log.txt, events.jsonl and a run's metrics.jsonl, all of which only grow; knows nothing of processes or states. Numbers of
+lines and points never change, so that they serve as cursors: also over the restart of a server, or of the worker.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from handful.files import shown, to_json
+from handful.jobs._record import Progress
+
+STRIDE = 1000  # lines between two remembered places
+WINDOW_S = 120.0  # of work from which the rest is estimated
+SURE_S = 2.0  # of work before anything is estimated
+BEGIN = "begin"  # event that stands before those of a new worker
+_NAMES = {"train_loss": "loss", "train_accuracy": "accuracy"}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """`time`: seconds since 1970 at which the worker said it."""
+
+    n: int
+    time: float
+    text: str
+
+
+@dataclass(frozen=True)
+class LogPart:
+    lines: list[LogLine]
+    next: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """`points`: {n, time, fold, epoch, loss, accuracy, learning_rate, ...}; fold None is the training of the final model."""
+
+    next: int
+    points: list[dict[str, Any]]
+
+
+class Growing:
+    """The whole lines of a file that is appended to; each is given once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.anew = False  # the last call found a shorter file, that is, another one, and began at its start
+        self._offset = 0
+
+    def fresh(self) -> list[bytes]:
+        """Lines that were finished since the last call."""
+        try:
+            with open(self.path, "rb") as file:
+                self.anew = file.seek(0, 2) < self._offset
+                if self.anew:
+                    self._offset = 0
+                file.seek(self._offset)
+                text = file.read()
+        except OSError:
+            return []
+        whole, end, _ = text.rpartition(b"\n")
+        self._offset += len(whole) + len(end)
+        return whole.split(b"\n") if end else []
+
+
+class Log:
+    """log.txt by line numbers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places = [0]  # byte offsets of lines 0, STRIDE, 2 * STRIDE, ...
+        self._lock = threading.Lock()
+
+    def part(self, after: int, limit: int) -> LogPart:
+        found: list[LogLine] = []
+        with self._lock:
+            for number, line in self._from(max(after, 0)):
+                if len(found) == limit:
+                    break
+                found.append(_logged(number, line))
+        return LogPart(found, found[-1].n + 1 if found else max(after, 0))
+
+    def _from(self, after: int) -> Iterator[tuple[int, bytes]]:
+        """(number, line) from number `after` on."""
+        mark = min(after // STRIDE, len(self._places) - 1)
+        number = mark * STRIDE
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._places[mark])
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    if number >= after:
+                        yield number, line
+                    number += 1
+                    if number == len(self._places) * STRIDE:
+                        self._places.append(file.tell())
+        except OSError:
+            return
+
+    def tail(self, count: int) -> list[str]:
+        """The last lines, without their times."""
+        try:
+            with open(self._path, "rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - 200 * 1024))
+                lines = file.read().splitlines()
+        except OSError:
+            return []
+        return [_logged(0, line).text for line in lines[-count:]]
+
+
+def _logged(number: int, line: bytes) -> LogLine:
+    stamp, _, text = line.rstrip(b"\r\n").decode("utf-8", "replace").partition(" ")
+    try:
+        return LogLine(number, datetime.fromisoformat(stamp).timestamp(), shown(text))
+    except ValueError:
+        return LogLine(number, 0.0, shown(f"{stamp} {text}".strip()))
+
+
+class Curves:
+    """The points of a run's curves. An epoch that was trained again after an interruption, to the same numbers, counts once."""
+
+    def __init__(self, run: Path) -> None:
+        self._file = Growing(run / "metrics.jsonl")
+        self._seen: set[tuple[Any, Any]] = set()
+        self._lock = threading.Lock()
+        self.points: list[dict[str, Any]] = []
+
+    def update(self) -> list[dict[str, Any]]:
+        with self._lock:
+            lines = self._file.fresh()
+            if self._file.anew:
+                self.points, self._seen = [], set()
+            for line in lines:
+                self._add(_parsed(line))
+            return self.points
+
+    def _add(self, event: dict[str, Any]) -> None:
+        if event.get("event") != "epoch":
+            return
+        key = event.get("fold"), event.get("epoch")
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        named = {_NAMES.get(name, name): value for name, value in event.items() if name != "event"}
+        self.points.append({"n": len(self.points), **named})
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A line of JSON; of two that ran into each other when a worker was killed, the second."""
+    text = line.decode("utf-8", "replace")
+    for start in (0, text.rfind('{"time"')):
+        try:
+            value = json.loads(text[max(start, 0) :])
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+class Following:
+    """How far one job is: the last progress its worker told, its share of the whole where that is known, the time left."""
+
+    def __init__(self, folder: Path, kind: str, run: Path | None) -> None:
+        self.kind = kind
+        self.log = Log(folder / "log.txt")
+        self.curves = Curves(run) if run else None
+        self.progress: Progress | None = None
+        self.share: float | None = None
+        self._events = Growing(folder / "events.jsonl")
+        self._behind: deque[tuple[float, float]] = deque()  # (seconds worked, share)
+
+    def update(self) -> None:
+        for line in self._events.fresh():
+            event = _parsed(line)
+            if event.get("kind") == BEGIN:
+                self.progress = None
+            elif event.get("kind") == "progress":
+                try:
+                    self.progress = Progress(str(event["stage"]), int(event["done"]), int(event["of"]))
+                except (KeyError, TypeError, ValueError):
+                    continue
+        self.share = self._share()
+
+    def _share(self) -> float | None:
+        """Known for what consists of equal parts: trainings by gradient, explanations. Others have stages of unknown length."""
+        at = self.progress
+        if at is None or at.of < 1:
+            return None
+        if self.kind == "explain" and at.stage == "explain":
+            return min(1.0, at.done / at.of)
+        if self.kind != "train" or at.stage != "train" or self.curves is None:
+            return None
+        done = float(at.done)
+        points = self.curves.update()
+        if points and at.done < at.of:
+            last = points[-1]
+            training = at.done if at.done < at.of - 1 else None
+            if last.get("fold") == training and last.get("epochs"):
+                done += min(1.0, last["epoch"] / last["epochs"])
+        return min(1.0, done / at.of)
+
+    def rest(self, worked_seconds: float) -> float | None:
+        """Seconds of work left, by the pace of the last two minutes; None while that cannot be known."""
+        if self.share is None:
+            return None
+        if self._behind and self.share < self._behind[-1][1]:
+            self._behind.clear()
+        self._behind.append((worked_seconds, self.share))
+        while len(self._behind) > 2 and worked_seconds - self._behind[1][0] > WINDOW_S:
+            self._behind.popleft()
+        seconds, share = worked_seconds - self._behind[0][0], self.share - self._behind[0][1]
+        if seconds < SURE_S or share <= 0:
+            return None
+        return (1 - self.share) * seconds / share
+
+
+def mark_beginning(folder: Path) -> None:
+    """What follows in events.jsonl comes from another worker."""
+    with open(folder / "events.jsonl", "a", encoding="utf-8") as file:
+        file.write(to_json({"time": round(time.time(), 3), "kind": BEGIN}) + "\n")
+
+
+def told(lines: list[str]) -> tuple[str | None, str | None]:
+    """(message, hint) of the last error that a handful command told in `lines`."""
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith("handful: "):
+            after = lines[number + 1] if number + 1 < len(lines) else ""
+            return lines[number].removeprefix("handful: "), after.removeprefix("   try: ") if "try:" in after else None
+    return None, None

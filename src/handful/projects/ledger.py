@@ -1,0 +1,138 @@
+"""How a change becomes durable: its line in the history, the media, the table, project.json, in that order.
+
+Whatever a crash leaves undone is done when the project is opened next; what cannot be written is taken back. Knows the order
+of things and nothing about what changes mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from handful.errors import HandfulError
+from handful.projects.contents import Contents
+from handful.projects.disk import Disk
+from handful.projects.edits import Edit
+from handful.projects.history import Action, Change, History
+from handful.projects.reasons import ProjectError
+from handful.projects.state import checked, files, inverse
+
+
+class Ledger:
+    """One project's state and the files that hold it. Callers take `lock` around reading and changing."""
+
+    def __init__(self, folder: Path, write: bool) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self.disk = Disk(folder, folder.name)
+        self.contents = Contents(folder)
+        self.state, self.problems = self.disk.load()
+        self.history = History(folder / "history.jsonl")
+        self._write = write
+        self._recover()
+
+    def check_writable(self) -> None:
+        """Raises: ProjectError."""
+        if not self._write:
+            raise ProjectError("the project is open for reading only", "open it where it may be changed")
+
+    def commit(self, edit: Edit | None, grow: bool = False) -> Action:
+        """Make a change happen, or say that there is none; with `grow` it becomes a part of the last one.
+
+        Raises:
+            HandfulError: it could not be written; then it has not happened.
+        """
+        if edit is None:
+            return Action(self.history.seq, "nothing")
+        return self._carry_out([edit.change], lambda: self.history.append(*edit, grow))
+
+    def undo(self) -> Action:
+        action = self.history.undoable
+        if action is None:
+            raise ProjectError("there is nothing to undo", "make a change first")
+        changes = [inverse(change) for change in reversed(checked(self.history.changes(action.seq)))]
+        return self._carry_out(changes, lambda: self.history.step("undo"))
+
+    def redo(self) -> Action:
+        action = self.history.redoable
+        if action is None:
+            raise ProjectError("there is nothing to redo", "undo something first")
+        return self._carry_out(checked(self.history.changes(action.seq)), lambda: self.history.step("redo"))
+
+    def forget(self) -> int:
+        """Empty the trash and the history; bytes that became free."""
+        self.disk.stale = True
+        self.disk.save(self.state, [], self.history.seq)
+        self.history.restart(self.history.seq + 1)
+        return self.contents.empty_trash()
+
+    def close(self) -> None:
+        """Leave the files as the history says; whoever opens them next has nothing to mend."""
+        if self._write and self.folder.is_dir() and (self.disk.stale or self.disk.saved != self.history.seq):
+            self.disk.stale = True
+            self.disk.save(self.state, [], self.history.seq)
+        self._write = False
+
+    # -- one change ------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, changes: list[Change], write: Callable[[], Action]) -> Action:
+        before = self.state.copy()
+        action = write()
+        try:
+            for change in changes:
+                self.state.make(change)
+                self._place(change)
+            if action.kind in ("undo", "redo"):
+                self.state.complete()
+            self.disk.save(self.state, changes, self.history.seq)
+        except (OSError, HandfulError) as error:
+            self.state, self.disk.stale = before, True
+            self.history.take_back()
+            # The disk may still be full; then the next save does it, or closing.
+            with contextlib.suppress(OSError, HandfulError):
+                for change in changes:
+                    self.contents.fetch(files(change, "remove"))
+                self.disk.save(before, [], self.history.seq)
+            if isinstance(error, HandfulError):
+                raise
+            raise ProjectError(f"the change could not be made ({error.strerror})", "try again") from error
+        return action
+
+    def _place(self, change: Change) -> None:
+        """Media of samples that come back into media, of those that go into the trash."""
+        self.contents.fetch(files(change, "add"))
+        self.contents.throw(files(change, "remove"))
+
+    # -- after a crash ---------------------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Make again what the history says and the files may not."""
+        changes: list[Change] = []
+        try:
+            for parts, back in self.history.since(self.disk.saved):
+                changes += map(inverse, reversed(checked(parts))) if back else checked(parts)
+        except ProjectError:
+            self.history.damaged = True
+        for change in changes:
+            self.state.make(change)
+        if changes:
+            self.state.complete()
+        if not self._write:
+            return
+        for change in changes:
+            self._place(change)
+        for left in (self.folder / "imports").glob(".*"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        self.history.mend()
+        if self.history.damaged:
+            self.problems.append("the history was damaged; it was put aside as history.damaged.jsonl")
+            os.replace(self.folder / "history.jsonl", self.folder / "history.damaged.jsonl")
+        if self.history.damaged or self.history.seq < self.disk.saved:
+            self.history.restart(max(self.history.seq, self.disk.saved))
+        if changes or self.disk.stale:
+            self.disk.stale = True
+            self.disk.save(self.state, [], self.history.seq)

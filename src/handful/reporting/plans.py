@@ -1,0 +1,109 @@
+"""What training would do, what keeps it from starting, and how runs compare, in words.
+
+Says only what it is told; knows no data, no models and no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from handful.reporting.words import Name, Number, Sentence, Words
+
+NAMED = 3  # classes in a sentence
+
+
+def sentence(texts: Words, model: str, strategy: str, seconds: float | None) -> str:
+    """e.g. "efficientnet_b0, probe, about 12 s"."""
+    time = Sentence("plan.time_unknown")
+    if seconds is not None:
+        time = Sentence("plan.about", {"time": _rounded(seconds)})
+    return texts.text("plan.sentence", model=Name(model), strategy=Name(strategy), time=time)
+
+
+def why(texts: Words, asked: bool, weights: bool) -> str:
+    """Why this model: the user named it (or how it is trained), its weights are there, or there are none."""
+    return texts.text("plan.why_asked" if asked else "plan.why_weights" if weights else "plan.why_plain")
+
+
+def race_why(texts: Words, finished: int, tied: int) -> str:
+    """Why a race recommends what it recommends. `tied`: how many cannot be told from the best, that one included."""
+    if finished < 2:
+        return texts.text("compared.race_one" if finished else "compared.race_none")
+    return texts.text("compared.race_clear") if tied == 1 else texts.text("compared.race_tied", n=tied)
+
+
+def race(texts: Words, name: str, seconds: float | None) -> str:
+    """A race, with its budget."""
+    if seconds is None:
+        return texts.text("plan.race", name=Name(name))
+    return texts.text("plan.race_budget", name=Name(name), time=_rounded(seconds))
+
+
+def _rounded(seconds: float) -> Sentence:
+    """No more digits than an estimate has."""
+    if seconds < 60:
+        return Sentence("plan.seconds", {"n": max(1, round(seconds))})
+    if seconds < 3600:
+        return Sentence("plan.minutes", {"n": round(seconds / 60)})
+    return Sentence("plan.hours", {"digits": Number(round(seconds / 3600, 1), "count")})
+
+
+def problems(texts: Words, counts: Mapping[str, int], sources: Mapping[str, int]) -> list[str]:
+    """What keeps training from starting.
+
+    Args:
+        counts: samples of each class.
+        sources: of each class how many things its samples come from: a take counts once, a sample without one by itself.
+    """
+    there = {name: n for name, n in counts.items() if n}
+    if not there:
+        return [texts.text("plan.nothing")]
+    if len(there) == 1:
+        return [texts.text("plan.one_class", name=Name(next(iter(there))))]
+    if max(there.values()) < 2:
+        return [texts.text("plan.single_samples")]
+    if max(sources[name] for name in there) < 2:
+        return [texts.text("plan.single_takes")]
+    return []
+
+
+def notes(texts: Words, counts: Mapping[str, int], sources: Mapping[str, int]) -> list[str]:
+    """What to know before, though training can start."""
+    empty = [name for name, n in counts.items() if not n]
+    alone = [name for name, n in counts.items() if n == 1]
+    one_take = [name for name, n in counts.items() if n > 1 and sources[name] < 2]
+    rows = (("plan.empty", empty), ("plan.one_sample", alone), ("plan.one_take", one_take))
+    return [texts.text(key, n=len(names), names=_named(names)) for key, names in rows if names]
+
+
+def _named(names: Sequence[str]) -> Name:
+    return Name(", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else ""))
+
+
+def fetched(texts: Words, size: int | None) -> str:
+    """Weights come from the network first."""
+    if not size:
+        return texts.text("plan.fetch")
+    return texts.text("plan.fetch_size", size=Number(size, "bytes"))
+
+
+def compared(texts: Words, best: str | None, tied: int, behind: int, apart: int) -> str:
+    """How ties were decided.
+
+    Args:
+        best: name of the best run; None: there is none.
+        tied, behind: how many others cannot be told from it, and are worse by more than chance explains.
+        apart: how many were not tested on any sample that it was tested on.
+    """
+    if best is None:
+        return texts.text("compared.none")
+    if not tied + behind + apart:
+        return texts.text("compared.one")
+    said = []
+    if tied:
+        said.append(texts.text("compared.tied", n=tied, name=Name(best)))
+    elif behind:
+        said.append(texts.text("compared.clear", name=Name(best)))
+    if apart:
+        said.append(texts.text("compared.apart", n=apart))
+    return " ".join(said)

@@ -1,0 +1,1 @@
+"""The studio: the pages and their API, over the use cases of `workflow.studio`."""

@@ -1,0 +1,76 @@
+"""Using a run: try it on a file, export it, download what was exported. Knows HTTP; bodies are bounded while they arrive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Path
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from handful.web.problems import Problem
+from handful.web.studio import schema
+from handful.web.studio.media import attachment
+from handful.web.studio.routes import BYTES, ProjectId, binary
+from handful.web.studio.routes.runs import RunId
+from handful.workflow.studio import using
+
+if TYPE_CHECKING:
+    from handful.workflow.studio import Studio
+
+MAX_BYTES = 64_000_000
+FileName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+
+
+def router(studio: Studio) -> APIRouter:
+    """Routes below /api."""
+    api = APIRouter(prefix="/api", tags=["use"])
+    models = using.Models()
+    studio.when_closed(models.close)
+
+    @api.post(
+        "/projects/{p}/runs/{r}/predict",
+        response_model=schema.Answer,
+        summary="What the run says of a file (the body is its bytes)",
+        openapi_extra=BYTES,
+    )
+    async def predict(p: ProjectId, r: RunId, request: Request) -> Any:
+        content = await bounded(request, MAX_BYTES)
+        return await run_in_threadpool(using.predict, studio, models, p, r, content)
+
+    @api.get("/formats", response_model=list[schema.Format], summary="Export formats, and what each would need")
+    def formats() -> Any:
+        return using.formats()
+
+    @api.get("/projects/{p}/runs/{r}/exports", response_model=list[schema.ExportCard])
+    def exports(p: ProjectId, r: RunId) -> Any:
+        return using.exports(studio, p, r)
+
+    @api.get(
+        "/projects/{p}/runs/{r}/exports/{name}",
+        response_class=Response,
+        responses=binary("application/octet-stream", "application/zip"),
+        summary="An exported file; a folder comes as zip",
+    )
+    def download(p: ProjectId, r: RunId, name: FileName) -> Response:
+        found = using.download(studio, p, r, name)
+        return attachment(found.path, found.name, found.kind, temporary=found.temporary)
+
+    return api
+
+
+async def bounded(request: Request, most: int) -> bytes:
+    """The body; refused as soon as it says or shows that it is larger than `most` bytes."""
+    said = request.headers.get("content-length", "")
+    parts, size = [], 0
+    if said.isdigit() and int(said) > most:
+        raise Problem(413, f"the file is larger than {most // 1_000_000} MB", hint="send a shorter or smaller one")
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise Problem(413, f"the file is larger than {most // 1_000_000} MB", hint="send a shorter or smaller one")
+        parts.append(part)
+    if not size:
+        raise Problem(400, "the body is empty", hint="send the bytes of one file")
+    return b"".join(parts)

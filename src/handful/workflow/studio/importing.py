@@ -1,0 +1,171 @@
+"""Files on their way in: imports with a preview before anything happens, and takes of microphone and camera."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handful.errors import FileError
+from handful.workflow.studio.indexing import sample_row
+
+if TYPE_CHECKING:
+    from handful.projects import Import, Preview, Received, Sample, Take
+    from handful.workflow.studio import Studio
+
+
+def begin(studio: Studio, project: str) -> Preview:
+    return studio.project(project).begin_import().preview()
+
+
+def preview(studio: Studio, project: str, name: str) -> Preview:
+    return _import(studio, project, name).preview()
+
+
+def cancel(studio: Studio, project: str, name: str) -> None:
+    _import(studio, project, name).drop()
+
+
+def add_file(studio: Studio, project: str, name: str, path: str, content: bytes | Path) -> dict[str, Any]:
+    """One file has come: taken, or refused with the reason. The import goes on in both cases."""
+    found, size = _received(_import(studio, project, name), path, content)
+    reason = found.rejects[0].reason if found.rejects and not found.files else None
+    return {"path": path, "bytes": size, "files": len(found.files), "reason": reason}
+
+
+def add_table(studio: Studio, project: str, name: str, path: str, content: bytes | Path) -> Preview:
+    bring = _import(studio, project, name)
+    found, _ = _received(bring, path, content, table=True)
+    if found.rejects and not found.files:
+        raise FileError(found.rejects[0].reason, "save it as CSV with the columns file_name and label", "format")
+    return bring.preview()
+
+
+def confirm(studio: Studio, project: str, name: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+    from handful.projects import ImportChoice
+    from handful.workflow.studio import collect
+
+    done = _import(studio, project, name).confirm(ImportChoice(**choice))
+    studio.draw_ahead(project)
+    return {"said": done.words, "project": collect.project(studio, project)}
+
+
+def _received(bring: Import, path: str, content: bytes | Path, table: bool = False) -> tuple[Received, int]:
+    """(what became of it, its size)."""
+    if isinstance(content, bytes):
+        return bring.receive(path, content, len(content), table=table), len(content)
+    size = content.stat().st_size
+    with open(content, "rb") as file:
+        return bring.receive(path, file, size, table=table), size
+
+
+def _import(studio: Studio, project: str, name: str) -> Import:
+    return studio.project(project).open_import(name)
+
+
+# -- takes -------------------------------------------------------------------------------------------------------------
+
+
+def begin_take(studio: Studio, project: str, label: str, source: str, device: str = "") -> Take:
+    return studio.project(project).begin_take(label, source, device)
+
+
+def add_to_take(
+    studio: Studio, project: str, name: str, content: bytes | Path, seconds: float | None = None
+) -> list[dict[str, Any]]:
+    """A recording or a photo becomes samples of the take; a WAV longer than `seconds` becomes several clips.
+
+    Clips that hold nothing but digital silence are left out; what remains at the end is a clip from half the length on.
+
+    Raises:
+        FileError: it is none of WAV, JPEG and PNG; silence; damaged; or in the project already.
+    """
+    from handful.projects import Duplicate
+
+    opened = studio.project(project)
+    take = opened.take(name)
+    suffix = _recorded(_head(content))
+    clips: Iterator[bytes | Path] = iter([content]) if suffix != "wav" else _clips(content, seconds)
+    number = sum(sample.group == take.id for sample in opened.samples)
+    added: list[Sample] = []
+    known: Duplicate | None = None
+    for clip in clips:
+        number += 1
+        found = opened.add(clip, take.label, f"{take.id}-{number:03d}.{suffix}", take=take.id)
+        if isinstance(found, Duplicate):
+            known = found
+        else:
+            added.append(found)
+    if not added and known is not None:
+        raise FileError(f"this is in the class {known.sample.label} already", "record something new", "duplicate")
+    return [sample_row(sample) | {"flags": []} for sample in added]
+
+
+def _head(content: bytes | Path) -> bytes:
+    if isinstance(content, bytes):
+        return content[:64]
+    with open(content, "rb") as file:
+        return file.read(64)
+
+
+def _recorded(head: bytes) -> str:
+    """The suffix of what pages record. Other containers are named, with what to do about them."""
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        return "wav"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    named = next((words for start, words in _CONTAINERS if head[4:8] == start or head.startswith(start)), None)
+    raise FileError(
+        f"this is {named}, and a take is a WAV recording, a JPEG or a PNG" if named else "this is no WAV, JPEG or PNG",
+        "record it in the studio, which makes WAV; or drop the file into a class as an import",
+        "format",
+    )
+
+
+_CONTAINERS = (
+    (b"\x1aE\xdf\xa3", "a WebM recording"), (b"ftyp", "an MP4 recording"), (b"OggS", "an Ogg recording"),
+    (b"fLaC", "a FLAC file"), (b"ID3", "an MP3 file"), (b"GIF8", "a GIF picture"), (b"caff", "a CAF recording"),
+)  # fmt: skip
+
+
+def _clips(content: bytes | Path, seconds: float | None) -> Iterator[bytes | Path]:
+    """The recording as it is, or cut into 16-bit WAV clips at its own rate; without what is silent."""
+    import soundfile
+
+    heard = False
+    try:
+        with soundfile.SoundFile(io.BytesIO(content) if isinstance(content, bytes) else content) as sound:
+            rate_hz, total = sound.samplerate, len(sound)
+            size = max(1, round((seconds or total / rate_hz) * rate_hz))
+            if total <= size:
+                heard = any(map(_heard, sound.blocks(rate_hz * 10, dtype="float32", always_2d=True)))
+                if heard:
+                    yield content
+            else:
+                for wave in sound.blocks(size, dtype="float32", always_2d=True):
+                    if len(wave) >= size / 2 and _heard(wave):
+                        heard = True
+                        buffer = io.BytesIO()
+                        soundfile.write(buffer, np.clip(wave, -1, 1), rate_hz, format="WAV", subtype="PCM_16")
+                        yield buffer.getvalue()
+    except soundfile.LibsndfileError as error:
+        raise FileError("the recording is damaged", "record it again") from error
+    if not total:
+        raise FileError("the recording holds no sound (0 samples)", "record it again", "empty")
+    if not heard:
+        raise FileError(
+            "the recording is silent", "choose another microphone, or turn it up, and watch the level meter", "silent"
+        )
+
+
+def _heard(wave: np.ndarray) -> bool:
+    """Whether anything moves above -80 dB of full scale."""
+    from handful.features.audio import SILENT_RMS
+
+    finite = np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0).mean(axis=1)
+    return bool(np.std(finite, dtype=np.float64) >= SILENT_RMS)

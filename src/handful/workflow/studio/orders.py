@@ -1,0 +1,266 @@
+"""From what a page asks for to the words of a command, checked before anything is queued.
+
+Knows recipes, registries and what each kind of job takes. What belongs to the project (which files, which labels, where the
+run goes) is never asked: it cannot be given either.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from handful import config
+from handful.config import Recipe, resolve
+from handful.errors import DataError, UsageError
+from handful.reporting import plans, words
+from handful.workflow.studio import records
+
+if TYPE_CHECKING:
+    from handful.projects import Project
+    from handful.training.automatic import Choice
+
+RACE = ("models", "strategies", "vary", "budget")  # settings of a race beside the recipe's
+RACES = "races"
+MOST_EXPLAINED = 100
+LOOKED_AT = 200  # files whose headers decide what kind of sounds these are
+
+
+class Wish(Protocol):
+    """What a page asks for, see `NewJob` of the wire."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def settings(self) -> dict[str, Any]: ...
+    @property
+    def preset(self) -> str | None: ...
+    @property
+    def run(self) -> str | None: ...
+    @property
+    def formats(self) -> list[str]: ...
+    @property
+    def accept_drop(self) -> bool: ...
+    @property
+    def title(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command for the queue. `run`: the directory that it makes (`makes_run`) or uses."""
+
+    args: list[str]
+    title: str
+    run: Path | None = None
+    makes_run: bool = False
+
+
+def order(project: Project, wish: Wish) -> Order:
+    """Raises UsageError, DataError, MissingExtra or NotFound, with what to do."""
+    return _KINDS[wish.kind](project, wish)
+
+
+def recipe(project: Project, settings: Mapping[str, Any], preset: str | None, race: bool = False) -> Recipe:
+    """The settings as training will see them, without the place of the data.
+
+    Raises:
+        UsageError: an unknown setting or value, one that the project decides, or a race where none was asked for.
+    """
+    layers = [config.preset(preset)] if preset else []
+    if layers and not race and layers[0].keys() & set(RACE):
+        raise UsageError(f"{preset} is a race", "start it as a comparison")
+    for key in settings:
+        if key.replace("-", "_") in config.ELSEWHERE:
+            raise UsageError(f"{key} cannot be set here", "the project decides it")
+    weights = settings.get("weights")
+    if weights is not None and str(weights).lower() != "none":
+        raise UsageError("weights cannot be a file here", "choose a model, or weights: none")
+    own = [{key: value for key, value in layer.items() if key not in RACE} for layer in [*layers, settings]]
+    return resolve(*own, {"modality": project.modality})
+
+
+def choose(project: Project, asked: Recipe) -> Choice | None:
+    """What `auto` takes for the project's files, without fetching anything. Raises as training would.
+
+    None for a model that the catalogue makes when it is asked for: that loads libraries which a server must not carry.
+    """
+    if unlisted(asked.model):
+        return None
+    from handful.features import frontends
+    from handful.models._weights import foreseeing
+    from handful.training import automatic
+
+    paths = [project.media / sample.file for sample in project.samples[:LOOKED_AT]]
+    named = {name: getattr(asked, name) for name in automatic.OF_SOUNDS if getattr(asked, name) is not None}
+    frontend = frontends.get(str(project.modality)).suited(paths, named)
+    with foreseeing():
+        return automatic.choose(asked, frontend, lambda line: None)
+
+
+def unlisted(model: str) -> bool:
+    """Whether it is of another library's catalogue, such as timm/NAME."""
+    return any("/" in part for part in model.split("+"))
+
+
+def counted(project: Project) -> tuple[dict[str, int], dict[str, int]]:
+    """(samples of each class, how many things these come from: takes, and samples without one)."""
+    counts = {card.name: 0 for card in project.classes}
+    groups: dict[str, set[str]] = {name: set() for name in counts}
+    for sample in project.samples:
+        counts[sample.label] = counts.get(sample.label, 0) + 1
+        groups.setdefault(sample.label, set()).add(sample.group or sample.id)
+    return counts, {name: len(found) for name, found in groups.items()}
+
+
+def startable(project: Project) -> None:
+    """Raises DataError where there is nothing to train on."""
+    if problems := plans.problems(words.load("en"), *counted(project)):
+        message, _, hint = problems[0].partition(": ")
+        raise DataError(message, hint)
+
+
+def _data(project: Project) -> list[str]:
+    return [str(project.media), f"--labels={records.snapshot(project)}"]
+
+
+def sets(settings: Mapping[str, Any]) -> list[str]:
+    """`--set` words. JSON is YAML, which they are read as."""
+    said = {key: value for key, value in settings.items() if key not in RACE and value is not None}
+    return [f"--set={key.replace('-', '_')}={json.dumps(value, ensure_ascii=False)}" for key, value in said.items()]
+
+
+def _train(project: Project, wish: Wish) -> Order:
+    from handful.workflow.train import started
+
+    startable(project)
+    asked = recipe(project, wish.settings, wish.preset)
+    earlier = records.find(project, wish.run) if wish.run else None
+    if earlier:
+        if not unlisted(str(earlier.result.get("model"))):
+            asked = resolve(started(str(earlier.path)), asked.model_dump(exclude_unset=True))
+    choice = choose(project, asked)
+    named = f"{choice.model.name}, {choice.strategy}" if choice else asked.model
+    run = project.runs / secrets.token_hex(8)
+    args = ["train", *_data(project), f"--run={run}", f"--set=modality={project.modality}", *sets(wish.settings)]
+    args += [f"--preset={wish.preset}"] if wish.preset else []
+    args += [f"--from={earlier.path}"] if earlier else []
+    return Order(args, wish.title or named, run, True)
+
+
+def _compare(project: Project, wish: Wish) -> Order:
+    startable(project)
+    asked = recipe(project, wish.settings, wish.preset, race=True)
+    settings = dict(wish.settings)
+    run = project.folder / RACES / secrets.token_hex(8)
+    args = ["compare", *_data(project), f"--run={run}", f"--set=modality={project.modality}", *sets(settings)]
+    args += [f"--preset={wish.preset}"] if wish.preset else []
+    for key in ("models", "strategies"):
+        if names := _names(key, settings.get(key)):
+            args.append(f"--{key}={','.join(names)}")
+    for key, values in _varied(asked, settings.get("vary")).items():
+        args.append(f"--vary={key}={','.join(values)}")
+    if settings.get("budget") is not None:
+        args.append(f"--budget={config.seconds(str(settings['budget'])):g}s")
+    return Order(args, wish.title or wish.preset or "")
+
+
+def _names(key: str, value: Any) -> list[str]:
+    names = [value] if isinstance(value, str) else value or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{key} is no list of names", f"{key}: ['name', ...]")
+    if key == "models":
+        from handful.models import find
+
+        for name in names:
+            if not unlisted(name):
+                find(name)
+    return [name for name in names if name and "," not in name]
+
+
+def _varied(asked: Recipe, value: Any) -> dict[str, list[str]]:
+    """Values of each varied setting as words; each of them is a setting that may be."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UsageError("vary names no settings", "vary: {'n_mels': [20, 40]}")
+    found = {}
+    for key, values in value.items():
+        if not isinstance(values, list) or key.replace("-", "_") in config.ELSEWHERE:
+            raise UsageError(f"{key} cannot be varied so", "vary: {'n_mels': [20, 40]}")
+        for one in values:
+            resolve(asked.model_dump(exclude_unset=True), {key: one})
+        found[key] = [str(one) for one in values if "," not in str(one)]
+    return found
+
+
+def _check(project: Project, wish: Wish) -> Order:
+    asked = recipe(project, wish.settings, None)
+    if not len(project.samples):
+        raise DataError("there is nothing to look at yet", "add some samples")
+    flags = asked.model_dump(exclude_unset=True, exclude_none=True)
+    args = ["check", *_data(project)]
+    args += [
+        f"--{key.replace('_', '-')}={value}" for key, value in flags.items() if not isinstance(value, (bool, list))
+    ]
+    return Order(args, wish.title)
+
+
+def _export(project: Project, wish: Wish) -> Order:
+    from handful.exporting import Elsewhere, exporters
+
+    record = _used(project, wish)
+    if not wish.formats:
+        raise UsageError("no format was given", f"known: {', '.join(exporters.names())}")
+    for name in wish.formats:
+        if isinstance(exporter := exporters.get(name), Elsewhere):
+            raise UsageError(exporter.unavailable, exporter.how)
+    options = _only(wish, {"benchmark": bool})
+    args = ["export", str(record.path), f"--format={','.join(dict.fromkeys(wish.formats))}"]
+    args += ["--benchmark"] if options.get("benchmark", True) else []
+    args += ["--accept-drop"] if wish.accept_drop else []
+    return Order(args, wish.title or ", ".join(wish.formats), record.path)
+
+
+def _explain(project: Project, wish: Wish) -> Order:
+    record = _used(project, wish)
+    options = _only(wish, {"samples": list, "limit": int})
+    files = [str(project.path(str(sample))) for sample in options.get("samples", [])[:MOST_EXPLAINED]]
+    limit = options.get("limit", 8)
+    if not 1 <= limit <= MOST_EXPLAINED:
+        raise UsageError(f"limit is {limit}", f"it goes from 1 to {MOST_EXPLAINED}")
+    return Order(["explain", str(record.path), *files, f"--limit={limit}"], wish.title or record.name, record.path)
+
+
+def _curve(project: Project, wish: Wish) -> Order:
+    record = _used(project, wish)
+    _only(wish, {})
+    return Order(["curve", str(record.path)], wish.title or record.name, record.path)
+
+
+def _used(project: Project, wish: Wish) -> records.Record:
+    if not wish.run:
+        raise UsageError("no run was given", "choose the run to use")
+    return records.find(project, wish.run)
+
+
+def _only(wish: Wish, known: Mapping[str, type]) -> dict[str, Any]:
+    """The options of a command; strange ones are errors."""
+    for key, value in wish.settings.items():
+        if key not in known:
+            hint = f"known: {', '.join(known)}" if known else "leave it out"
+            raise UsageError(f"{wish.kind} has no option called {key!r}", hint)
+        if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
+            raise UsageError(f"{key} = {value!r} is no {known[key].__name__}", "leave it out for the default")
+    return dict(wish.settings)
+
+
+_KINDS: dict[str, Callable[[Project, Wish], Order]] = {
+    "train": _train, "compare": _compare, "check": _check, "export": _export, "explain": _explain, "curve": _curve,
+}  # fmt: skip
+
+
+def kinds() -> Sequence[str]:
+    return tuple(_KINDS)

@@ -1,0 +1,154 @@
+"""Finished runs of a project, read from their directories and remembered until a file changes.
+
+Knows the run directory and ids; knows nothing of HTTP or words. A run is found by its id among what is there, so that no
+name that came from outside ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handful.config import load_recipe
+from handful.errors import HandfulError
+from handful.files import atomic_write, to_json
+from handful.projects import NotFound
+from handful.reporting.evidence import Prediction, averaged
+from handful.runs import Run
+
+if TYPE_CHECKING:
+    from handful.projects import Project
+
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+NAME = "name.json"  # what the user calls the run; beside the files that training wrote
+SNAPSHOTS = "snapshots"  # labels as they were when a job was queued, by content
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run. `result` is run.json, `recipe` recipe.yaml; both are shared: change neither."""
+
+    id: str
+    path: Path
+    created: float
+    result: dict[str, Any]
+    recipe: dict[str, Any]
+
+    @property
+    def run(self) -> Run:
+        return Run(self.path)
+
+    @property
+    def name(self) -> str:
+        """As the user called it, else what it is."""
+        try:
+            return str(json.loads((self.path / NAME).read_text(encoding="utf-8"))["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"{self.result.get('model', '?')}, {self.result.get('strategy', '?')}"
+
+    @property
+    def named(self) -> bool:
+        return (self.path / NAME).is_file()
+
+    def rename(self, name: str) -> None:
+        atomic_write(self.path / NAME, to_json({"name": name}) + "\n")
+
+    def samples(self) -> dict[str, dict[str, Any]]:
+        """Rows of samples.jsonl by sample id."""
+        return _samples(self.path, _changed(self.path / "samples.jsonl"))
+
+    def predictions(self) -> dict[str, Prediction]:
+        """What models that had not seen a sample said of it, averaged over repeats, by sample id."""
+        return _predictions(self.path, _changed(self.path / "out_of_fold.jsonl"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the labels that it was trained on, see `fingerprint`."""
+        table = Path(str(self.recipe.get("labels") or ""))
+        if table.parent.name == SNAPSHOTS and table.is_file():
+            return _table_fingerprint(table, _changed(table))
+        return fingerprint((sample, str(row["label"])) for sample, row in self.samples().items())
+
+
+def all_of(project: Project) -> list[Record]:
+    """The newest first; directories that cannot be read are left out."""
+    found = []
+    for path in sorted(project.runs.iterdir()) if project.runs.is_dir() else []:
+        if RUN_ID.fullmatch(path.name) and (path / "run.json").is_file():
+            try:
+                found.append(_record(path, _changed(path / "run.json")))
+            except (HandfulError, OSError):
+                continue
+    return sorted(found, key=lambda record: (-record.created, record.id))
+
+
+def find(project: Project, run: str) -> Record:
+    """Raises NotFound."""
+    if RUN_ID.fullmatch(run) and (project.runs / run / "run.json").is_file():
+        return _record(project.runs / run, _changed(project.runs / run / "run.json"))
+    raise NotFound("there is no such run", "it may have been deleted: reload the page")
+
+
+def read(path: Path) -> Record:
+    """A run by its directory, which the queue named. Raises RunError."""
+    return _record(path, _changed(path / "run.json"))
+
+
+def fingerprint(labels: Iterable[tuple[str, str]]) -> str:
+    """Of samples (id, label) in any order."""
+    rows = sorted(f"{sample}\x1f{label}" for sample, label in labels)
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def snapshot(project: Project) -> Path:
+    """The project's labels as they are now, in a file that later changes leave alone; the same labels are the same file.
+
+    Names stand in it as they are, without the marks that keep spreadsheets from running them. A job reads this table, whenever it begins or goes on: what is relabelled meanwhile makes the run stale, not wrong.
+    """
+    rows = ({"file_name": sample.file, "label": sample.label, "group": sample.group} for sample in project.samples)
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()  # ASCII: no name can break a line
+    path = project.folder / SNAPSHOTS / f"{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
+    if not path.is_file():
+        atomic_write(path, content)
+    return path
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+@lru_cache(maxsize=256)
+def _record(path: Path, changed: int) -> Record:
+    run = Run.open(path)
+    result = run.result
+    recipe = load_recipe(run.file("recipe.yaml")) if run.has("recipe.yaml") else {}
+    # run.json is written again when a curve is added; the recipe is written once.
+    made = run.file("recipe.yaml") if run.has("recipe.yaml") else run.file("run.json")
+    return Record(path.name, path, made.stat().st_mtime, result, recipe)
+
+
+@lru_cache(maxsize=8)
+def _samples(path: Path, changed: int) -> dict[str, dict[str, Any]]:
+    return {str(row["id"]): row for row in Run(path).rows("samples.jsonl") if isinstance(row, dict) and "id" in row}
+
+
+@lru_cache(maxsize=8)
+def _predictions(path: Path, changed: int) -> dict[str, Prediction]:
+    run = Run(path)
+    ids = {str(row["file"]): str(row["id"]) for row in run.rows("samples.jsonl")}
+    classes = [str(name) for name in run.result.get("classes") or []]
+    found = averaged(run.rows("out_of_fold.jsonl"), classes)
+    return {ids[p.file]: p for p in found if p.file in ids}
+
+
+@lru_cache(maxsize=256)
+def _table_fingerprint(path: Path, changed: int) -> str:
+    from handful.data.table import read_table
+
+    return fingerprint((Path(row["file"]).stem, row["label"]) for row in read_table(path))

@@ -1,0 +1,286 @@
+"""Trying a run on a file, and what was exported of it. What comes back has the shapes of the wire.
+
+Formats are read from the registry of exporters: a new one appears by itself, with what it needs or why it cannot be written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import re
+import tempfile
+import threading
+import time
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handful.errors import HandfulError
+from handful.projects import NotFound
+from handful.workflow.studio import records
+from handful.workflow.studio.records import Record
+
+if TYPE_CHECKING:
+    from handful.exporting import Exporter
+    from handful.workflow.serve import ServedModel
+    from handful.workflow.studio import Studio
+
+HELD = 2  # loaded models; each takes memory for as long as it is held
+IDLE_S = 300.0  # without a question, after which they are let go
+PATIENCE_S = 120.0
+_MODULES = {"learn": "onnx", "torch": "torch", "openvino": "openvino"}  # what an extra brings
+_EXAMPLES = {"image": "photo.jpg", "audio": "sound.wav"}
+
+
+class Models:
+    """Loaded models, the least recently used first; never more than `most` at once, none after `idle_seconds` without a
+    question. Safe for threads."""
+
+    def __init__(self, most: int = HELD, idle_seconds: float = IDLE_S) -> None:
+        self._most, self._idle_seconds = most, idle_seconds
+        self._asked = 0.0
+        self._timer: threading.Timer | None = None
+        self._held: OrderedDict[tuple[Path, int], ServedModel] = OrderedDict()
+        self._users: dict[tuple[Path, int], int] = {}
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def use(self, path: Path) -> Iterator[ServedModel]:
+        """The model of the run at `path`, loaded where it is not held. Waits while all that are held are in use."""
+        model_file = path / "model.onnx"
+        key = (path, model_file.stat().st_mtime_ns if model_file.is_file() else 0)
+        with self._changed:
+            model = self._take(key)
+            self._users[key] = self._users.get(key, 0) + 1
+        try:
+            yield model
+        finally:
+            with self._changed:
+                self._users[key] -= 1
+                self._asked = time.monotonic()
+                if self._timer is None:
+                    self._wait(self._idle_seconds)
+                self._changed.notify_all()
+
+    def _take(self, key: tuple[Path, int]) -> ServedModel:
+        from handful.workflow.serve import ServedModel
+
+        while key not in self._held and len(self._held) >= self._most:
+            idle = next((old for old in self._held if not self._users.get(old)), None)
+            if idle is not None:
+                self._users.pop(idle, None)
+                self._held.pop(idle).close()
+            elif not self._changed.wait(PATIENCE_S):
+                raise HandfulError("all models are busy", "try again in a moment")
+        if key not in self._held:
+            self._held[key] = ServedModel("run", key[0])
+        self._held.move_to_end(key)
+        return self._held[key]
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def _wait(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._rest)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _rest(self) -> None:
+        """Let go of all when nobody has asked for so long, else look again later."""
+        with self._changed:
+            left = self._asked + self._idle_seconds - time.monotonic()
+            if left > 0:
+                self._wait(left)
+                return
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all that are not in use."""
+        with self._changed:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            for key in [key for key in self._held if not self._users.get(key)]:
+                self._held.pop(key).close()
+
+
+def predict(studio: Studio, models: Models, project_id: str, run: str, content: bytes) -> dict[str, Any]:
+    """What the run says of one file. Raises FileError where it cannot be read."""
+    record = records.find(studio.project(project_id), run)
+    with models.use(record.path) as model:
+        start = time.perf_counter()
+        said = model.predict(content).result(PATIENCE_S)
+        taken = (time.perf_counter() - start) * 1000
+        kept = {key: said[key] for key in ("label", "confidence", "scores", "set", "unknown")}
+        return kept | {
+            "below": model.unknown_below, "milliseconds": round(taken, 2),
+            "window_seconds": model.window_seconds,
+        }  # fmt: skip
+
+
+# -- formats ------------------------------------------------------------------------------------------------------------------------
+
+
+def formats() -> list[dict[str, Any]]:
+    from handful.exporting import exporters
+
+    return [_format(name, exporters.get(name)) for name in exporters.names()]
+
+
+def _format(name: str, exporter: Exporter) -> dict[str, Any]:
+    from handful.exporting import Elsewhere
+
+    about = _about(name, exporter)
+    found: dict[str, Any] = {
+        "name": name, "title": re.split(r"[:,(]", about, maxsplit=1)[0].strip(" .") or name, "about": about,
+        "available": True, "why_not": None, "command": None,
+    }  # fmt: skip
+    if isinstance(exporter, Elsewhere):
+        return found | {"available": False, "why_not": exporter.unavailable, "command": exporter.how}
+    extra = getattr(exporter, "extra", "")
+    if extra and importlib.util.find_spec(_MODULES.get(extra, extra)) is None:
+        return found | {
+            "available": False, "why_not": f"it needs {_MODULES.get(extra, extra)}, which is not installed",
+            "command": f"pip install 'handful[{extra}]'",
+        }  # fmt: skip
+    return found
+
+
+def _about(name: str, exporter: Exporter) -> str:
+    """The first paragraph that the format's own file says of it, else its class."""
+    package = type(exporter).__module__
+    with contextlib.suppress(ImportError):
+        package = importlib.import_module(f"handful.exporting.{name}").__name__
+    text = importlib.import_module(package).__doc__ or type(exporter).__doc__ or name
+    return " ".join(text.strip().split("\n\n")[0].split())
+
+
+# -- what was exported -----------------------------------------------------------------------------------------------------------------
+
+
+def exports(studio: Studio, project_id: str, run: str) -> list[dict[str, Any]]:
+    """What lies in the run's `exports/`, with what was proven and measured of it."""
+    from handful.exporting import exporters
+
+    record = records.find(studio.project(project_id), run)
+    folder = record.path / "exports"
+    proofs, speeds = (_rows(folder / name) for name in ("proofs.json", "benchmark.json"))
+    found = []
+    for name in exporters.names():
+        exporter = exporters.get(name)
+        path = folder / exporter.file
+        if name in proofs and path.exists():
+            found.append(_card(record, name, exporter, path, proofs[name], speeds))
+    return found
+
+
+def _rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows of a file that `handful export` keeps beside its files, by format."""
+    try:
+        return {str(row["format"]): row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _card(
+    record: Record, name: str, exporter: Exporter, path: Path, proof: dict[str, Any], speeds: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    change = (proof.get("drop") or {}).get("change") or {}
+    snippet, language = _snippet(record, name, exporter, path)
+    measured = speeds.get(name, {}).get("batch_1_ms", proof.get("latency_ms"))
+    if path.is_dir() and exporter.engine == "onnxruntime":
+        # What proved it was the start of a program; as fast as that is the graph in it.
+        measured = speeds.get("int8" if proof.get("drop") else "onnx", {}).get("batch_1_ms")
+    return {
+        "format": name, "name": _download_name(path), "bytes": proof["bytes"], "max_error": proof.get("max_error"),
+        "agree": proof.get("agree"), "n": proof.get("n"), "latency_ms": measured,
+        "accuracy_change": change.get("value"), "change_low": change.get("low"), "change_high": change.get("high"),
+        "snippet": snippet, "language": language, "made": path.stat().st_mtime,
+    }  # fmt: skip
+
+
+def _download_name(path: Path) -> str:
+    return f"{path.name}.zip" if path.is_dir() else path.name
+
+
+def _snippet(record: Record, name: str, exporter: Exporter, path: Path) -> tuple[str, str]:
+    """(lines that run as they stand where the download was saved and unpacked, their language)"""
+    file, example = exporter.file, _EXAMPLES.get(str(record.result.get("modality")), "FILE")
+    if (path / "predict.py").is_file():
+        return (
+            f"unzip {file}.zip\npip install -r {file}/requirements.txt\npython {file}/predict.py {example}",
+            "shell",
+        )
+    if (path / "index.html").is_file():
+        return f"unzip {file}.zip\npython -m http.server --bind 127.0.0.1 --directory {file}", "shell"
+    if exporter.engine == "onnxruntime":
+        return f'import handful\n\nprint(handful.load("{file}").predict("{example}"))', "python"
+    items, shape = _input(record.path, (record.path / "model.onnx").stat().st_mtime_ns)
+    decoded = f"({', '.join(map(str, (1, *shape)))})"
+    if exporter.engine == "openvino":
+        return (
+            f"import numpy\nimport openvino\n\n"
+            f'settings = {{"INFERENCE_PRECISION_HINT": "f32"}}\n'
+            f'model = openvino.Core().compile_model("{file}/model.xml", "CPU", settings)\n'
+            f'print(model(numpy.zeros({decoded}, "{items}"))["probabilities"])',
+            "python",
+        )
+    load = f'torch.export.load("{file}").module()' if name == "pt2" else f'torch.jit.load("{file}")'
+    return (
+        f"import torch\n\nmodel = {load}\n"
+        f"logits, probabilities = model(torch.zeros({decoded}, dtype=torch.{items}))\nprint(probabilities)",
+        "python",
+    )
+
+
+@lru_cache(maxsize=64)
+def _input(run: Path, changed: int) -> tuple[str, tuple[int, ...]]:
+    """(dtype, shape) of one decoded item."""
+    from handful.inference import Predictor
+
+    dtype, shape = Predictor.load(run).input
+    return str(dtype), shape
+
+
+@dataclass(frozen=True)
+class Download:
+    """`temporary`: the file is to be deleted when it was sent."""
+
+    path: Path
+    name: str
+    kind: str
+    temporary: bool = False
+
+
+def download(studio: Studio, project_id: str, run: str, name: str) -> Download:
+    """An exported file by the name on its card; a folder is packed. Raises NotFound."""
+    from handful.exporting import exporters
+
+    record = records.find(studio.project(project_id), run)
+    for exporter in exporters:
+        path = record.path / "exports" / exporter.file
+        if path.exists() and _download_name(path) == name:
+            if path.is_dir():
+                return Download(_packed(path, studio.upload_folder()), name, "application/zip", temporary=True)
+            return Download(path, name, "application/octet-stream")
+    raise NotFound("there is no such export", "export it again")
+
+
+def _packed(folder: Path, place: Path) -> Path:
+    """A zip of `folder`, with its name before every path, in a new file in `place`."""
+    with tempfile.NamedTemporaryFile(prefix=".upload-", suffix=".zip", dir=place, delete=False) as file:
+        try:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+                for path in sorted(folder.rglob("*")):
+                    if path.is_file() and not path.is_symlink():
+                        packed.write(path, f"{folder.name}/{path.relative_to(folder).as_posix()}")
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    return Path(file.name)
