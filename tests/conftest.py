@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from handful.models import models
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background: programs under test would inherit deafness to the very signal they are tested with.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+models.names()  # in the order of the program, before a test imports one of their files by name
 
 SHARED = Path(os.environ.get("HANDFUL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 

@@ -22,6 +22,8 @@ from handful.jobs import _following as following
 from handful.jobs import _queue as queueing
 from handful.runs import Run
 
+from .conftest import write_photos
+
 TIMEOUT_S = 30.0
 SLEEPS = "import time\nwhile True: time.sleep(0.01)"
 # Counts to a file as long as it lives; saves when it is told to stop, goes on when it is told to resume.
@@ -144,7 +146,8 @@ def test_a_command_of_handful_that_fails_says_why_in_its_own_words(queue: Queue,
         queue.resume(job.id)
 
 
-def test_a_check_of_photos_is_followed_to_its_result(queue: Queue, project: Path, photos: Path) -> None:
+def test_a_check_of_photos_is_followed_to_its_result(queue: Queue, project: Path, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "new", seed=99)  # nothing of these is remembered from another test
     job = queue.submit(project, "check", ["check", str(photos), "--weights", "none", "--repeats", "1"])
     assert queue.wait(job.id, TIMEOUT_S).state == "done"
     assert queue.result(job.id)["schema"] == 1

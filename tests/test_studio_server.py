@@ -222,7 +222,9 @@ def test_other_pages_may_not_ask(inside: Client, headers: dict[str, str]) -> Non
         ("POST", "/api/projects"),
         ("DELETE", "/api/jobs/x"),
     ):
-        inside(method, path, b"{}" if method == "POST" else None, **OWN, **headers).problem(403)
+        answer = inside(method, path, b"{}" if method == "POST" else None, **OWN, **headers)
+        assert answer.status == 403
+        answer.problem(403)
 
 
 def test_a_link_on_another_page_may_lead_here_but_no_frame(inside: Client) -> None:

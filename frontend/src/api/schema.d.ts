@@ -1125,6 +1125,11 @@ export interface components {
              * @description recordings or other groups its samples come from
              */
             takes: number;
+            /**
+             * Sources
+             * @description as takes, and each sample without one counts by itself; with one nothing can be tested
+             */
+            sources: number;
         };
         /** ComparedRun */
         ComparedRun: {

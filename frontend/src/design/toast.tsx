@@ -32,8 +32,10 @@ function change(next: readonly Message[]): void {
 const dismiss = (id: number) => change(messages.filter((message) => message.id !== id));
 
 function say(message: Omit<Message, "id">): void {
-  const same = messages.filter((other) => other.words !== message.words);
-  change([...same.slice(-2), { ...message, id: ++last }]);
+  const others = messages.filter((other) => other.words !== message.words);
+  // The server takes back what was done last: an older message must not offer to.
+  const older = message.bad ? others : others.map((other) => ({ ...other, action: undefined }));
+  change([...older.slice(-2), { ...message, id: ++last }]);
 }
 
 /** Something happened; `action` is what takes it back. */

@@ -7,6 +7,7 @@ browser when it is opened as `index.html?check`. Knows nothing about HTML.
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import tempfile
@@ -58,6 +59,10 @@ class Page:
 
 def _fill(made: Path, run: Run) -> None:
     shutil.copytree(TEMPLATE, made, dirs_exist_ok=True)
+    for packed in made.rglob("*.gz"):
+        with gzip.open(packed) as content, open(packed.with_suffix(""), "wb") as file:
+            shutil.copyfileobj(content, file)
+        packed.unlink()
     shutil.copyfile(run.file("model.onnx"), made / "model.onnx")
     shutil.copyfile(run.file("vectors.json"), made / "vectors.json")
     shutil.copytree(run.file("vectors"), made / "vectors")

@@ -93,7 +93,10 @@ def _about_score(result: dict[str, Any]) -> list[Sentence]:
     if test.get("high") is not None and low is not None and test["high"] < low:
         found.append(Sentence("advice.test_lower", {"value": Number(test["value"], "percent", ("test", "value"))}))
     if low is not None and high is not None and high - low > WIDE_INTERVAL:
-        found.append(Sentence("advice.wide", {"width": Number(high - low, "percent")}))
+        ends = {
+            "low": Number(low, "percent", ("score", "low")), "high": Number(high, "percent", ("score", "high")),
+        }  # fmt: skip
+        found.append(Sentence("advice.wide", ends))
     return found
 
 

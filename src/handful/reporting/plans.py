@@ -12,17 +12,21 @@ from handful.reporting.words import Name, Number, Sentence, Words
 NAMED = 3  # classes in a sentence
 
 
-def sentence(texts: Words, model: str, strategy: str, seconds: float | None) -> str:
-    """e.g. "efficientnet_b0, probe, about 12 s"."""
+def sentence(texts: Words, model: str, strategy: str, seconds: float | None, quick: bool = False) -> str:
+    """e.g. "efficientnet_b0, probe, about 12 s". `quick`: a method without any network, whose name says nothing to most."""
     time = Sentence("plan.time_unknown")
     if seconds is not None:
         time = Sentence("plan.about", {"time": _rounded(seconds)})
+    if quick:
+        return f"{texts.text('plan.quick')}, {texts.say(time)}"
     return texts.text("plan.sentence", model=Name(model), strategy=Name(strategy), time=time)
 
 
-def why(texts: Words, asked: bool, weights: bool) -> str:
+def why(texts: Words, asked: bool, weights: bool, model: str, strategy: str) -> str:
     """Why this model: the user named it (or how it is trained), its weights are there, or there are none."""
-    return texts.text("plan.why_asked" if asked else "plan.why_weights" if weights else "plan.why_plain")
+    if asked or weights:
+        return texts.text("plan.why_asked" if asked else "plan.why_weights")
+    return texts.text("plan.why_plain", model=Name(model), strategy=Name(strategy))
 
 
 def race_why(texts: Words, finished: int, tied: int) -> str:

@@ -98,12 +98,12 @@ export function FindingItem({ project, finding, readOnly }: { project: Shapes["P
         </div>
         <div className="row finding-actions">
           {samples.length > 0 && (
-            <Button small onClick={() => setOpen(true)} aria-label={t("check.show_of", { title: titleOf(finding) })}>
+            <Button small look={finding.kind === "wrong-label" ? "primary" : "plain"} onClick={() => setOpen(true)} aria-label={t("check.show_of", { title: titleOf(finding) })}>
               {t("check.show")}
             </Button>
           )}
           {finding.action && !readOnly && (
-            <Button small look="primary" busy={busy} onClick={() => void fix()}>
+            <Button small look={finding.kind === "wrong-label" ? "plain" : "primary"} busy={busy} onClick={() => void fix()}>
               {actionOf(finding)}
             </Button>
           )}

@@ -124,6 +124,13 @@ function FindingsView({ project, found, readOnly, onRun }: { project: Shapes["Pr
       )}
       <Overview found={found} />
       <Skipped rows={found.skipped ?? []} />
+      {found.findings.length > 0 && (
+        <div className="row">
+          <ButtonLink icon="train" href={pathOf(project.id, "train")}>
+            {t("check.to_train")}
+          </ButtonLink>
+        </div>
+      )}
     </div>
   );
 }

@@ -45,7 +45,8 @@ function NewClass({ project }: { project: Shapes["Project"] }) {
 /** What is missing before a model can learn, or what comes next. */
 function Next({ project }: { project: Shapes["Project"] }) {
   const short = project.classes.filter(({ count }) => count < ENOUGH);
-  if (project.classes.length >= 2 && short.length === 0) {
+  const single = project.classes.find(({ count, sources }) => count >= ENOUGH && sources < 2);
+  if (project.classes.length >= 2 && short.length === 0 && !single) {
     return (
       <ButtonLink look="primary" icon="check" href={pathOf(project.id, "check")}>
         {t("collect.next")}
@@ -55,7 +56,11 @@ function Next({ project }: { project: Shapes["Project"] }) {
   const first = short[0];
   return (
     <p className="small muted collect-missing" role="status">
-      {project.classes.length < 2 || !first ? t("collect.need_classes") : t("collect.need_more", { name: first.name, count: ENOUGH - first.count })}
+      {first && project.classes.length > 1
+        ? t("collect.need_more", { name: first.name, count: ENOUGH - first.count })
+        : single
+          ? t("collect.need_take", { name: single.name })
+          : t("collect.need_classes")}
     </p>
   );
 }

@@ -61,7 +61,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
           aria-busy={start.isPending || plan.isPending || undefined}
           aria-disabled={!ready || start.isPending || undefined}
           aria-describedby="train-why"
-          onClick={() => ready && !start.isPending && start.mutate()}
+          onClick={({ detail }) => detail < 2 && ready && !start.isPending && start.mutate()} // a double click is one wish
         >
           {start.isPending || plan.isPending ? <span className="spinner" aria-hidden="true" /> : <Icon name="play" size={24} filled />}
           <span className="train-start-words">

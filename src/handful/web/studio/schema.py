@@ -67,6 +67,9 @@ class ClassCard(Shape):
     name: str
     count: int
     takes: int = Field(description="recordings or other groups its samples come from")
+    sources: int = Field(
+        description="as takes, and each sample without one counts by itself; with one nothing can be tested"
+    )
 
 
 class ProjectCard(Shape):

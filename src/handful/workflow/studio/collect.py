@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,9 +217,11 @@ def _shape(opened: Project) -> dict[str, Any]:
     from handful.workflow.studio import runs
 
     classes, deleted = opened.classes, runs.deleted_last(opened)
+    alone = Counter(sample.label for sample in opened.samples if not sample.group)
     return {
         "id": opened.id, "name": opened.name, "modality": opened.modality,
-        "classes": [{"name": c.name, "count": c.count, "takes": c.takes} for c in classes],
+        
+        "classes": [{"name": c.name, "count": c.count, "takes": c.takes, "sources": c.takes + alone[c.name]} for c in classes],
         "samples": sum(c.count for c in classes), "takes": len({s.group for s in opened.samples if s.group}),
         "created": opened.created, "updated": opened.updated, "revision": opened.revision, 
         "undo": f"delete the run {shown(deleted)}" if deleted else opened.undo_words, "redo": opened.redo_words,

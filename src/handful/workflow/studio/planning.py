@@ -64,10 +64,11 @@ def _training(
     if seconds is None and not hindered:
         seconds = _rehearsed(studio, rehearsals, project, choice, recipe)
     fetched = choice.weights is not None and not choice.weights.sha256 and choice.model.network
+    name, strategy, asked = choice.model.name, choice.strategy, recipe.model != "auto" or recipe.strategy == "scratch"
+    quick = not asked and choice.weights is None and choice.model.network is None
     return {
-        "sentence": plans.sentence(texts, choice.model.name, choice.strategy, seconds), "model": choice.model.name,
-        "strategy": choice.strategy, "seconds": seconds,
-        "why": plans.why(texts, recipe.model != "auto" or recipe.strategy == "scratch", choice.weights is not None),
+        "sentence": plans.sentence(texts, name, strategy, seconds, quick), "model": name, "strategy": strategy, "seconds": seconds,
+        "why": plans.why(texts, asked, choice.weights is not None, name, strategy),
         "more": [plans.fetched(texts, fetched.weights_bytes)] if fetched else [],
     }  # fmt: skip
 
