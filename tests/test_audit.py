@@ -408,6 +408,18 @@ def blobs(flips: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return probabilities, given, wrong
 
 
+def test_a_model_that_is_often_wrong_accuses_nobody() -> None:
+    given = np.repeat([0, 1], 20)
+    unsure = np.where(np.arange(40) % 3 == 0, 0.2, 0.8)  # contradicts a third of the labels, all of which are right
+    probabilities = np.stack(
+        [np.where(given == 0, unsure, 1 - unsure), np.where(given == 0, 1 - unsure, unsure)], axis=1
+    )
+    assert labels.confirmed(probabilities, given) == pytest.approx(26 / 40)
+    assert labels.doubtful([f"{i}.jpg" for i in range(40)], given, ["a", "b"], probabilities) is None
+    (finding,) = labels.to_findings(None)
+    assert finding.severity == "note" and finding.files == () and "cannot be told" in finding.message
+
+
 def test_flipped_labels_come_first() -> None:
     probabilities, given, wrong = blobs(12)
     assert len(set(labels.ranking(probabilities, given)[:12]) & set(wrong)) >= 11

@@ -15,6 +15,9 @@ import numpy as np
 from handful.data import Finding
 from handful.files import shown
 
+# Of the given labels, what models that had not seen the samples must confirm before their contradiction says anything: below,
+# most of it is their own error, and whoever follows it makes good labels bad.
+TRUSTED = 0.75
 _NAMED = 6  # files that a message names
 
 
@@ -40,12 +43,18 @@ def thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
 
 
+def confirmed(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the labels that are the likeliest class; of what was tested."""
+    known = np.isfinite(probabilities).all(axis=1)
+    return float((probabilities[known].argmax(axis=1) == labels[known]).mean()) if known.any() else 0.0
+
+
 def doubtful(
     files: Sequence[str], labels: np.ndarray, names: Sequence[str], probabilities: np.ndarray
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any]] | None:
     """The rows `doubtful` of run.json, most suspicious first: {"file", "label", "suggested", "given", "confidence"}.
 
-    A row is doubtful where another class reaches its threshold, is the likeliest that does, and the given label falls
+    None where it cannot be told, see TRUSTED. A row is doubtful where another class reaches its threshold, is the likeliest that does, and the given label falls
     short of its own.
 
     Args:
@@ -55,6 +64,8 @@ def doubtful(
     known = np.isfinite(probabilities).all(axis=1)
     if not known.any():
         return []
+    if confirmed(probabilities, labels) < TRUSTED:
+        return None
     limits = thresholds(probabilities[known], labels[known])
     order = ranking(probabilities, labels)
     rows = []
@@ -76,8 +87,13 @@ def doubtful(
     return rows
 
 
-def to_findings(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """One finding with all files, most suspicious first, and the evidence of the first."""
+def to_findings(rows: Iterable[Mapping[str, Any]] | None) -> list[Finding]:
+    """One finding with all files, most suspicious first, and the evidence of the first; a note where it cannot be told."""
+    if rows is None:
+        text = (
+            "whether labels are wrong cannot be told yet: models are too often wrong on samples that they had not seen"
+        )
+        return [Finding("wrong-label", "note", text, (), "add samples, or try another model, then look again")]
     found = list(rows)
     if not found:
         return []

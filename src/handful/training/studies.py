@@ -54,8 +54,8 @@ def study(trial: Trial, scored: Scored) -> Found:
     return found
 
 
-def likely_wrong(trial: Trial, scored: Scored) -> list[dict[str, Any]]:
-    """Samples whose label is likely wrong, most suspicious first."""
+def likely_wrong(trial: Trial, scored: Scored) -> list[dict[str, Any]] | None:
+    """Samples whose label is likely wrong, most suspicious first; None where the model is too weak to tell."""
     p = trial.prepared
     return labels.doubtful([s.file for s in p.samples], p.labels, p.names, scored.probabilities.mean(axis=0))
 

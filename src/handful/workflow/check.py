@@ -77,14 +77,14 @@ def check(
         from handful.audit.sources import suggested
 
         sources = suggested(samples, reader.facts(samples))
-        write_table(Path(fix), fixed_table(dataset.samples, findings, doubtful, sources))
+        write_table(Path(fix), fixed_table(dataset.samples, findings, doubtful or (), sources))
     return {
         "schema": 1,
         "modality": dataset.modality,
         "samples": len(samples),
         "classes": dict(sorted(Counter(s.label for s in samples).items())),
         "findings": [f.to_dict() for f in sorted(findings, key=lambda f: _ORDER[f.severity])],
-        "suggested": {str(row["file"]): row["suggested"] for row in doubtful},
+        "suggested": {str(row["file"]): row["suggested"] for row in doubtful or []},
         "skipped": skipped,
         "fixed": os.fspath(fix) if fix is not None else None,
     }
@@ -103,7 +103,9 @@ def _shortcuts(recipe: Recipe, dataset: Dataset, samples: list[Sample], reader: 
     return shortcuts.to_findings(shortcut_rows(prepared, reader, recipe.seed))
 
 
-def _by_model(recipe: Recipe, dataset: Dataset, teller: Teller) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def _by_model(
+    recipe: Recipe, dataset: Dataset, teller: Teller
+) -> tuple[list[dict[str, Any]] | None, list[dict[str, str]]]:
     """(likely wrong labels, what was skipped and why)."""
 
     def skip(why: str, command: str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:

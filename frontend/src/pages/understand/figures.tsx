@@ -14,7 +14,7 @@ export function Figures({ result }: { result: Result }) {
   const { unknown, sets, leak, shortcuts = [], per_group: groups = {}, score } = result;
   const alarm = unknown?.false_alarm;
   const miss = unknown?.miss;
-  const ranked = Object.entries(groups).sort(([, a], [, b]) => a.accuracy - b.accuracy);
+  const ranked = Object.entries(groups).filter(([name]) => name).sort(([, a], [, b]) => a.accuracy - b.accuracy);
   const weakest = ranked[0];
   const parts = [
     unknown?.below !== undefined && alarm && (

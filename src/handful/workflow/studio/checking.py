@@ -30,7 +30,7 @@ KIND = "check"
 # What the button says, by the kind of finding that one click mends.
 _ACTIONS = {
     "duplicate": "Delete the extra copies", "corrupt": "Delete them", "empty": "Delete them", "silent": "Delete them",
-    "label-spelling": "Merge the classes", "wrong-label": "Move to the suggested classes",
+    "label-spelling": "Merge the classes",
 }  # fmt: skip
 _DELETED = ("corrupt", "empty", "silent")
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -178,8 +178,6 @@ def fix(studio: Studio, project: str, finding: str) -> dict[str, Any]:
         return collect.delete_samples(studio, project, ids[1:])
     if kind in _DELETED and ids:
         return collect.delete_samples(studio, project, ids)
-    if kind == "wrong-label" and card["suggestions"]:
-        return collect.change(studio, project, lambda opened: opened.relabel(card["suggestions"]))
     if kind == "label-spelling":
         names = _spellings(opened, card["message"])
         return collect.merge_classes(studio, project, names[1:], names[0])

@@ -121,7 +121,9 @@ def archive(studio: Studio, project: str) -> tuple[Path, str]:
 
 def import_archive(studio: Studio, content: bytes | Path) -> dict[str, Any]:
     with on_disk(studio, content) as path:
-        return _shape(studio.projects.restore(path))
+        opened = studio.projects.restore(path)
+        studio.runs_changed(opened.id)
+        return _shape(opened)
 
 
 @contextlib.contextmanager
