@@ -49,13 +49,12 @@ def output(kept: Path, name: str, number: int, command: list[Any]) -> str | None
     return path.read_text(encoding="utf-8")
 
 
-def race(found: list[str], vary: str | None) -> list[str]:
+def race(found: list[str]) -> list[str]:
     """A table of a race over seeds."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for board in map(json.loads, found):
         for row in board["rows"]:
-            name = row["model"] if vary is None else f"{row['model']}, {vary} {row['settings'][vary]}"
-            rows.setdefault(name, []).append(row)
+            rows.setdefault(row["name"].removeprefix("scratch on "), []).append(row)
     lines = [
         "| network | parameters | MACs | accuracy, mean over seeds | each seed (95 % interval) |",
         "| --- | --- | --- | --- | --- |",
@@ -90,9 +89,9 @@ def finetuning(found: list[str]) -> list[str]:
 
 
 STUDIES = {
-    "groups": ("Conv1d on yes and no, 1 to 16 groups (`--preset conv1d-groups`), with augmentation", lambda found: race(found, None)),
+    "groups": ("Conv1d on yes and no, 1 to 16 groups (`--preset conv1d-groups`), with augmentation", race),
     "plain": ("The first of them without augmentation", plain),
-    "mels": ("The same network on 20, 40 and 80 mel bands (`--preset conv1d-mels`), with augmentation", lambda found: race(found, "n_mels")),
+    "mels": ("The same network on 20, 40 and 80 mel bands (`--preset conv1d-mels`), with augmentation", race),
     "finetuning": ("Full fine-tuning against a probe, SqueezeNet 1.0 with ImageNet weights, test parts", finetuning),
 }  # fmt: skip
 
