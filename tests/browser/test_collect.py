@@ -185,8 +185,10 @@ def test_samples_are_chosen_and_moved_by_keyboard_alone(server: Server, page: An
     page.keyboard.press("Home")
     page.keyboard.press("Delete")
     assert until(lambda: server.classes(project) == {"from": 4, "to": 11})
+    page.get_by_text("1 sample deleted").wait_for()  # the page knows what can be undone
     page.keyboard.press("Control+z")
     assert until(lambda: server.classes(project) == {"from": 5, "to": 11})
+    page.get_by_text("Taken back").wait_for()
     page.keyboard.press("Enter")
     dialog(page).get_by_role("button", name="Next sample").wait_for()
     first = dialog(page).get_by_role("heading").inner_text()
