@@ -189,6 +189,7 @@ def test_samples_are_chosen_and_moved_by_keyboard_alone(server: Server, page: An
     page.keyboard.press("Control+z")
     assert until(lambda: server.classes(project) == {"from": 5, "to": 11})
     page.get_by_text("Taken back").wait_for()
+    assert until(lambda: grid.get_by_role("option").count() == 5)
     page.keyboard.press("Enter")
     dialog(page).get_by_role("button", name="Next sample").wait_for()
     first = dialog(page).get_by_role("heading").inner_text()

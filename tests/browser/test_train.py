@@ -61,7 +61,8 @@ def test_train_relabel_retrain_and_compare_by_clicks(page: Any, server: Server, 
     page.goto(f"/p/{project}/train")
     button = page.locator("#train-start")
     expect(button).not_to_have_attribute("aria-busy", "true")
-    assert "probe" in button.inner_text(), "the button says what it will do"
+    assert "quick method" in button.inner_text(), "the button says what it will do"
+    assert "probe" in page.locator("#train-why").inner_text(), "and beside it by which method"
 
     button.click()
     expect(page.get_by_role("heading", name="Now")).to_be_visible()
