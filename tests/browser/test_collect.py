@@ -86,7 +86,7 @@ def test_an_import_shows_what_would_happen_before_it_does(server: Server, page: 
     page.locator(".class-card", has_text="leaf").wait_for()
     assert server.classes(project) == {"red": 6, "leaf": 6}
     page.get_by_role("button", name="Undo", exact=True).click()  # in the message
-    until(lambda: sum(server.classes(project).values()) == 0)
+    assert until(lambda: sum(server.classes(project).values()) == 0)
     page.get_by_role("button", name=re.compile("^Redo: ")).wait_for()  # the page knows as well
     page.keyboard.press("Control+Shift+Z")
     assert until(lambda: server.classes(project) == {"red": 6, "leaf": 6})
@@ -227,7 +227,7 @@ def test_thousands_scroll_without_blank_tiles(server: Server, page: Any, tmp_pat
         });
         return [tiles.length, tiles.filter((tile) => !tile.querySelector('img')?.naturalWidth).length];
     }"""
-    until(lambda: page.evaluate(blank)[1] == 0)
+    assert until(lambda: page.evaluate(blank)[1] == 0)
     shown, _ = page.evaluate(blank)
     assert shown > 10
     assert page.locator("[role=option]").count() < 500  # only what is near the window exists
@@ -246,7 +246,7 @@ def test_a_sound_is_seen_and_played_from_where_one_clicks(server: Server, page: 
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 100)
     assert float(position.input_value()) == pytest.approx(0.25, abs=0.01)
     page.get_by_role("button", name="Play").click()
-    until(lambda: float(position.input_value()) == pytest.approx(0.5, abs=0.01))
+    assert until(lambda: float(position.input_value()) == pytest.approx(0.5, abs=0.01))
     page.get_by_role("button", name="Play").wait_for()  # it is over
 
 
@@ -335,13 +335,13 @@ def test_doubtful_samples_are_reviewed_with_one_key_each(server: Server, page: A
     page.get_by_role("heading", name="Is this “green”?").wait_for()
     page.keyboard.press("ArrowDown")  # no: it is the other
     page.get_by_text(re.compile("^1 of . · 1 changed")).wait_for()
-    until(lambda: server.classes(project) == {"red": 13, "green": 15})
+    assert until(lambda: server.classes(project) == {"red": 13, "green": 15})
     page.keyboard.press("ArrowLeft")  # back
     page.get_by_text(re.compile("^0 of . · 0 changed")).wait_for()
-    until(lambda: server.classes(project) == {"red": 12, "green": 16})
+    assert until(lambda: server.classes(project) == {"red": 12, "green": 16})
     page.keyboard.press(str(list(server.classes(project)).index("red") + 1))  # straight into a class
     page.get_by_text(re.compile("^1 of . · 1 changed")).wait_for()
-    until(lambda: server.classes(project) == {"red": 13, "green": 15})
+    assert until(lambda: server.classes(project) == {"red": 13, "green": 15})
     page.keyboard.press("ArrowRight")  # skip
     page.get_by_text(re.compile("^2 of")).wait_for()
     page.keyboard.press("ArrowLeft")
@@ -354,8 +354,9 @@ def test_doubtful_samples_are_reviewed_with_one_key_each(server: Server, page: A
     assert server.classes(project) == {"red": 13, "green": 15}  # switched off is off
     page.keyboard.press("Escape")
 
-    page.get_by_role("button", name="Move all to the suggestions").click()
-    assert until(lambda: server.classes(project) == {"red": 14, "green": 14})
+    # Nobody follows a model's word about all labels in one go.
+    assert page.get_by_role("button", name=re.compile("Show")).count() > 0
+    assert page.get_by_role("button", name="Move all to the suggestions").count() == 0
 
 
 # -- everywhere --------------------------------------------------------------------------------------------------------------
