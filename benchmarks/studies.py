@@ -1,4 +1,4 @@
-"""The studies that presets repeat, on real data: python benchmarks/studies.py [--only NAME ...] [--kept FOLDER] -> benchmarks/STUDIES.md.
+"""The studies that presets repeat, on real data: python benchmarks/studies.py [--only NAME ...] [--kept FOLDER] [--no-run] -> benchmarks/STUDIES.md.
 
 `groups` and `mels`: a tiny Conv1d network on `yes` and `no` with 1 to 16 groups, and with 20 to 80 mel bands, speakers kept apart,
 three seeds; `plain`: its first row without augmentation. `finetuning`: benchmarks/finetuning.py. Hours on two cores: every command
@@ -38,10 +38,12 @@ def commands(kept: Path) -> dict[str, list[list[Any]]]:
     }
 
 
-def output(kept: Path, name: str, number: int, command: list[Any]) -> str | None:
-    """What a command printed, now or earlier; None when it fails."""
+def output(kept: Path, name: str, number: int, command: list[Any], run: bool) -> str | None:
+    """What a command printed, now or earlier; None when it fails, or is not to be run."""
     path = kept / f"{name}-{number}.json"
     if not path.is_file():
+        if not run:
+            return None
         done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             return None
@@ -100,6 +102,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--only", nargs="*", default=list(STUDIES))
     options.add_argument("--kept", type=Path, default=Path("studies"), help="outputs of the commands")
+    options.add_argument("--no-run", action="store_true", help="tables of the outputs that are there")
     asked = options.parse_args()
     asked.kept.mkdir(parents=True, exist_ok=True)
     words = [
@@ -109,7 +112,11 @@ def main() -> None:
     ]
     for name, (title, table) in STUDIES.items():
         wanted = commands(asked.kept)[name] if name in asked.only else []
-        found = [text for number, one in enumerate(wanted) if (text := output(asked.kept, name, number, one))]
+        found = [
+            text
+            for number, one in enumerate(wanted)
+            if (text := output(asked.kept, name, number, one, not asked.no_run))
+        ]
         words += ["", f"## {title}", ""]
         words += table(found) if found else ["Not run."]
         if found and len(found) < len(wanted):

@@ -99,6 +99,7 @@ class Archive:
             self._check_end(file, size)
         try:
             self._zip = zipfile.ZipFile(path)
+        # zipfile says NotImplementedError of a kind of zip that it cannot read: one in several parts, say.
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
             raise ArchiveError(f"{self._name} is a damaged zip archive ({error})", _AGAIN) from error
         try:
@@ -138,6 +139,7 @@ class Archive:
                     if size > _RATIO_FROM and size > self._limits.ratio * max(1, member.info.compress_size):
                         raise self._bomb(member.name)
                     target.write(block)
+        # NotImplementedError: a compression that zipfile does not know.
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
             raise ArchiveError(
                 f"{shown(member.name)} in {self._name} is damaged ({shown(str(error))[:120]})", _AGAIN
