@@ -1,8 +1,9 @@
 """The studies that presets repeat, on real data: python benchmarks/studies.py [--only NAME ...] [--kept FOLDER] [--no-run] -> benchmarks/STUDIES.md.
 
 `groups` and `mels`: a tiny Conv1d network on `yes` and `no` with 1 to 16 groups, and with 20 to 80 mel bands, speakers kept apart,
-three seeds; `plain`: its first row without augmentation. `finetuning`: benchmarks/finetuning.py. Hours on two cores: every command
-keeps its output in the folder, is not run again, and what is missing is left out of the tables and named.
+three seeds; `plain`: its first row without augmentation. `digits`: six networks on spoken digits, speakers kept apart. `finetuning`:
+benchmarks/finetuning.py. Hours on two cores: every command keeps its output in the folder, is not run again, and what is missing is
+left out of the tables and named.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("HANDFUL_TEST_DATA", HERE.parents[1] / "shared" / "data"))
+DIGITS = [DATA / "fsdd" / "recordings", "--pattern", "{label}_{group}_{}", "--json", "--quiet"]
 YESNO = [DATA / "yesno", "--pattern", "{group}_{}", "--json", "--quiet"]
 ONE = ["--model", "conv1d_mel", "--strategy", "scratch", "--n-mels", 80, "--sample-rate-hz", 16_000]
 ONE += ["--epochs", 20, "--batch-size", 32, "--no-augment"]
@@ -34,6 +36,7 @@ def commands(kept: Path) -> dict[str, list[list[Any]]]:
         "groups": [[*handful, "compare", *YESNO, "--preset", "conv1d-groups", "--seed", seed] for seed in SEEDS],
         "mels": [[*handful, "compare", *YESNO, "--preset", "conv1d-mels", "--seed", seed] for seed in SEEDS],
         "plain": [[*handful, "train", *YESNO, *ONE, "--seed", s, "--run", runs / f"plain-{s}"] for s in SEEDS],
+        "digits": [[*handful, "compare", *DIGITS, "--preset", "digits", "--seed", 0]],
         "finetuning": [[sys.executable, HERE / "finetuning.py"]],
     }
 
@@ -58,15 +61,17 @@ def race(found: list[str]) -> list[str]:
         for row in board["rows"]:
             rows.setdefault(row["name"].removeprefix("scratch on "), []).append(row)
     lines = [
-        "| network | parameters | MACs | accuracy, mean over seeds | each seed (95 % interval) |",
-        "| --- | --- | --- | --- | --- |",
+        "| network | parameters | MACs | an epoch | one sample | size | accuracy, mean over seeds | each seed (95 % interval) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, seeds in sorted(rows.items(), key=lambda item: -item[1][0]["parameters"]):
         scores = [row["score"] for row in seeds]
         each = "; ".join(f"{s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f})" for s in scores)
         first = seeds[0]
+        epoch = f"{first['epoch_seconds']:.2f} s" if first.get("epoch_seconds") else "–"
         lines.append(
-            f"| {name} | {first['parameters']:,} | {first['macs']:,} | {mean(s['value'] for s in scores):.3f} | {each} |"
+            f"| {name} | {first['parameters']:,} | {first['macs']:,} | {epoch} | {first['latency_ms']:.1f} ms "
+            f"| {first['bytes'] / 1e6:.1f} MB | {mean(s['value'] for s in scores):.3f} | {each} |"
         )
     return lines
 
@@ -94,6 +99,7 @@ STUDIES = {
     "groups": ("Conv1d on yes and no, 1 to 16 groups (`--preset conv1d-groups`), with augmentation", race),
     "plain": ("The first of them without augmentation", plain),
     "mels": ("The same network on 20, 40 and 80 mel bands (`--preset conv1d-mels`), with augmentation", race),
+    "digits": ("Six networks on spoken digits, each speaker tested by networks that never heard them (`--preset digits`)", race),
     "finetuning": ("Full fine-tuning against a probe, SqueezeNet 1.0 with ImageNet weights, test parts", finetuning),
 }  # fmt: skip
 

@@ -87,7 +87,7 @@ NOT_CALLED = {
 }
 # What may differ: times, memory, speeds (and what is chosen by them), places.
 OF_THE_MOMENT = re.compile(
-    r"seconds|latency_ms|latency_ms_32|peak_\w+|gpu_share|created|begun|finished|time|hardware|command|run|recommended|why|path"
+    r"seconds|epoch_seconds|latency_ms|latency_ms_32|peak_\w+|gpu_share|created|begun|finished|time|hardware|command|run|recommended|why|path"
 )
 
 

@@ -16,6 +16,7 @@ import pytest
 import handful
 from handful.config import presets, resolve
 from handful.errors import BusyError, RunError, UsageError
+from handful.reporting.leaderboard import lines
 from handful.runs import Run
 from handful.search import Race, candidates
 from handful.search.board import cost
@@ -123,6 +124,21 @@ def test_hopeless_trainings_are_given_up(tmp_path: Path) -> None:
     unfinished = {row["strategy"]: row for row in board["unfinished"]}
     assert "clearly behind" in unfinished["scratch"]["why"]
     assert 0 < unfinished["scratch"]["folds_done"] < unfinished["scratch"]["of"]
+
+
+def test_trainings_say_what_an_epoch_takes(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    entered = [
+        *candidates(["statistics"], ["probe"], {}), *candidates(["small_cnn"], ["scratch"], {}),
+    ]  # fmt: skip
+    photos = write_photos(tmp_path / "photos", per_class=6, size=32)
+    recipe = resolve({"data": str(photos), "repeats": 1, "epochs": 3, "input_size": 32})
+    board = Race(recipe, entered, tmp_path / "race", None).run()
+    rows = {row["strategy"]: row for row in board["rows"]}
+    folds = 5
+    assert 0 < 3 * folds * rows["scratch"]["epoch_seconds"] < 3 * rows["scratch"]["seconds"]
+    assert "epoch_seconds" not in rows["probe"]
+    assert "An epoch" in "\n".join(lines(board))
 
 
 def test_names_that_mean_nothing_are_refused() -> None:

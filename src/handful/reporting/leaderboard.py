@@ -22,6 +22,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "metric": ("score", "metric"), "score": ("score", "value"), "low": ("score", "low"), "high": ("score", "high"),
     "n": ("score", "n"), "macro_f1": ("macro_f1",), "parameters": ("parameters",), "macs": ("macs",), "bytes": ("bytes",),
     "latency_ms": ("latency_ms",), "latency_ms_32": ("latency_ms_32",), "seconds": ("seconds",),
+    "epoch_seconds": ("epoch_seconds",),
     "peak_rss_bytes": ("peak_rss_bytes",), "difference": ("difference", "value"), "difference_low": ("difference", "low"),
     "difference_high": ("difference", "high"), "tied_with_best": ("tied_with_best",), "recommended": ("recommended",),
 }  # fmt: skip
@@ -33,6 +34,7 @@ COSTS = (
     ("latency_ms", "milliseconds", "board.latency"),
     ("latency_ms_32", "milliseconds", "board.latency_32"),
     ("seconds", "seconds", "board.seconds"),
+    ("epoch_seconds", "seconds", "board.epoch"),
     ("peak_rss_bytes", "bytes", "board.memory"),
 )
 
@@ -55,8 +57,8 @@ def render(board: dict[str, Any], texts: Words) -> str:
         board=board,
         summary=_summary(rows),
         tied=sum(bool(row.get("tied_with_best")) for _, row in rows) - 1,
-        rows=[_shown(i, row, place) for place, (i, row) in enumerate(rows)],
-        costs=COSTS,
+        rows=[_shown(i, row, place, _costs(rows)) for place, (i, row) in enumerate(rows)],
+        costs=_costs(rows),
         chart=chart,
         front=_front(chart, rows) if chart else None,
         recommended=recommended if recommended.get("name") or recommended.get("model") else None,
@@ -86,7 +88,12 @@ def _summary(rows: list[tuple[int, dict[str, Any]]]) -> Sentence:
     return Sentence("board.summary", {"name": Name(name_of(rows[0][1])), **rate, "n": len(rows)})
 
 
-def _shown(index: int, row: dict[str, Any], place: int) -> dict[str, Any]:
+def _costs(rows: list[tuple[int, dict[str, Any]]]) -> list[tuple[str, str, str]]:
+    """The columns of `COSTS` in which any row has something to say: frozen models have no epochs."""
+    return [cost for cost in COSTS if any(row.get(cost[0]) is not None for _, row in rows)]
+
+
+def _shown(index: int, row: dict[str, Any], place: int, costs: list[tuple[str, str, str]]) -> dict[str, Any]:
     path = ("rows", index)
     gap = row.get("difference") or {}
     kinds = {"value": "change", "low": "bound", "high": "bound"}
@@ -99,7 +106,7 @@ def _shown(index: int, row: dict[str, Any], place: int) -> dict[str, Any]:
         "gap": {key: Number(gap.get(key), kind, (*path, "difference", key)) for key, kind in kinds.items()}
         if place
         else None,
-        "costs": [Number(row.get(key), kind, (*path, key)) for key, kind, _ in COSTS],
+        "costs": [Number(row.get(key), kind, (*path, key)) for key, kind, _ in costs],
         "marks": _marks(row, place),
         "recommended": bool(row.get("recommended")),
     }
@@ -138,13 +145,14 @@ def lines(board: dict[str, Any], lang: str = "en") -> list[str]:
 
 
 def _table(rows: list[tuple[int, dict[str, Any]]], texts: Words) -> list[str]:
-    heads = ["board.name", "board.score", "board.interval", "board.macro_f1", *(key for *_, key in COSTS)]
+    costs = _costs(rows)
+    heads = ["board.name", "board.score", "board.interval", "board.macro_f1", *(key for *_, key in costs)]
     table = [[*(texts.text(key) for key in heads), ""]]
     for place, (_, row) in enumerate(rows):
         score = row.get("score") or {}
         value, low, high = (texts.number(Number(score.get(key), "percent")) for key in ("value", "low", "high"))
         numbers = [texts.number(Number(row.get("macro_f1"), "ratio"))]
-        numbers += [texts.number(Number(row.get(key), kind)) for key, kind, _ in COSTS]
+        numbers += [texts.number(Number(row.get(key), kind)) for key, kind, _ in costs]
         marks = ", ".join(texts.text(key) for key in _marks(row, place))
         table.append([shown(name_of(row)), value, f"{low} – {high}", *numbers, marks])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

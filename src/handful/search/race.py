@@ -49,6 +49,7 @@ class Standing:
     candidate: Candidate
     logits: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    epochs: list[float] = field(default_factory=list)  # seconds of each that this start has trained
     size: dict[str, Any] = field(default_factory=dict)
     why: str = ""
 
@@ -135,6 +136,8 @@ class Race:
 
     def _trial(self, candidate: Candidate) -> Trial:
         def check(*_: Any, **event: Any) -> None:
+            if event.get("event") == "epoch":
+                self.standings[candidate.id].epochs.append(event["seconds"])
             if self.left() <= 0:
                 raise OutOfBudget
 
@@ -335,7 +338,8 @@ class Race:
             logits = trial.strategy.rehearse(p.labels, p.groups, len(p.names), ~held, held)
             seconds = time.perf_counter() - start
             if not standing.size:
-                standing.size = measure(trial)
+                epoch = float(np.median(standing.epochs)) if standing.epochs else None  # a head alone has none
+                standing.size = measure(trial) | {"epoch_seconds": epoch}
                 self._keep(standing, "size", standing.size)
             self._note(standing, row, {fold: logits[0, held[0]]}, seconds)
             if row == 0 and done + 1 < len(parts) and self._behind(standing, p.labels):
