@@ -35,28 +35,29 @@ def fit(wave: np.ndarray, samples: int) -> np.ndarray:
 
 
 def stretch(wave: np.ndarray, speed: float, n_fft: int = 512) -> np.ndarray:
-    """The same pitch at another speed, length / speed samples: the phase vocoder of Flanagan & Golden (1966)."""
+    """The same pitch at another speed, length / speed samples: the phase vocoder of Flanagan & Golden (1966).
+
+    Phases are kept as points of the unit circle and added by multiplying them, so that none is computed or unwrapped.
+    """
     hop = n_fft // 4
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
     padded = np.pad(wave, (n_fft // 2, n_fft + hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
-    spectrum = np.fft.rfft(frames * window, axis=1).astype(np.complex64)
+    spectrum = np.fft.rfft(frames * window, axis=1)
+    size = np.sqrt(spectrum.real**2 + spectrum.imag**2)
+    phase = np.divide(spectrum, size, out=np.ones_like(spectrum), where=size > 0)
     position = np.arange(0, len(spectrum) - 1, speed)
     left = position.astype(np.int64)
     share = (position - left)[:, None].astype(np.float32)
-    size = np.abs(spectrum)
-    magnitude = (1 - share) * size[left] + share * size[left + 1]
-    advance = 2 * np.pi * hop * np.arange(n_fft // 2 + 1) / n_fft
-    step = np.diff(np.angle(spectrum), axis=0) - advance
-    step = (step - 2 * np.pi * np.round(step / (2 * np.pi)) + advance)[left]
-    phase = np.angle(spectrum[:1]) + np.concatenate([np.zeros_like(step[:1]), np.cumsum(step[:-1], axis=0)])
-    pieces = np.fft.irfft(magnitude * np.exp(1j * phase), n=n_fft, axis=1) * window
-    out = np.zeros(hop * (len(pieces) - 1) + n_fft)
+    magnitude = size[left] + share * (size[left + 1] - size[left])
+    turns = phase[1:] * phase[:-1].conj()  # of each frequency from one frame to the next
+    turned = np.cumprod(np.concatenate([phase[:1], turns[left[:-1]]]), axis=0)
+    pieces = np.fft.irfft(magnitude * turned, n=n_fft, axis=1) * window
+    out = np.zeros(hop * (len(pieces) - 1) + n_fft, np.float32)
     for quarter in range(4):  # frames four hops apart do not overlap: add them in one go
         part = pieces[quarter::4]
         out[quarter * hop : quarter * hop + part.size] += part.reshape(-1)
-    length = round(len(wave) / speed)
-    return fit((out[n_fft // 2 :] / 1.5).astype(np.float32), length)
+    return fit(out[n_fft // 2 :] / np.float32(1.5), round(len(wave) / speed))
 
 
 def pitch(wave: np.ndarray, semitones: float, rate_hz: int) -> np.ndarray:
