@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,6 @@ import pytest
 import handful
 from handful.exporting import export, vectors
 from handful.inference import Predictor
-from handful.runs import Run
 from tests.test_export import edited
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,13 +84,14 @@ def test_the_cpp_example_reads_hostile_labels(tmp_path: Path) -> None:
     (tmp_path / "x.cpp").write_text(parser + main, encoding="utf-8")
     build = ["g++", "-std=c++17", "-Wall", "-Werror", str(tmp_path / "x.cpp"), "-o", str(tmp_path / "x")]
     subprocess.run(build, check=True)
-    names = [*HOSTILE, "\U0001f408 cat", ""]
+    names = [*HOSTILE, "\U0001f408 cat", "", "c1\x9b2J\u00a0\u00e9"]
     for ascii_only in (True, False):
         (tmp_path / "labels.json").write_text(json.dumps(names, ensure_ascii=ascii_only, indent=1), encoding="utf-8")
         done = subprocess.run([tmp_path / "x", tmp_path / "labels.json"], check=True, capture_output=True)
         read, printed = done.stdout.decode().split("\0")[:-1:2], done.stdout.decode().split("\0")[1::2]
         assert read == names
-        assert not any(ord(c) < 32 or ord(c) == 127 for line in printed for c in line)
+        assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for line in printed for c in line)
+        assert printed[-1] == "c1\\x9b2J\u00a0\u00e9"
 
 
 # -- the model card ----------------------------------------------------------------------------------------------------
@@ -202,28 +203,56 @@ def test_the_javascript_example_says_the_same(any_run: Any, tmp_path: Path) -> N
     assert np.allclose([p for _, p in found], [one.confidence for one in expected], atol=1e-3)
 
 
-def onnxruntime_of_cpp() -> tuple[Path, Path] | None:
-    """(folder of ONNX Runtime's C++ headers, its library), where a developer has them."""
+def onnxruntime_of_cpp(place: Path) -> tuple[Path, Path] | None:
+    """(folder of ONNX Runtime's C++ headers, folder to link with), where a developer has the headers.
+
+    The library is Python's. It lies there without the names by which a linker and a program look for it, so that `place`
+    gets links of these names.
+    """
     import onnxruntime
 
     places = [os.environ.get("ONNXRUNTIME_INCLUDE", ""), "/usr/include/onnxruntime", "/usr/local/include/onnxruntime"]
-    headers = [Path(place) for place in places if place and (Path(place) / "onnxruntime_cxx_api.h").is_file()]
+    headers = [Path(folder) for folder in places if folder and (Path(folder) / "onnxruntime_cxx_api.h").is_file()]
     libraries = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
-    return (headers[0], libraries[0]) if headers and libraries else None
+    if not headers or not libraries:
+        return None
+    place.mkdir()
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (place / name).symlink_to(libraries[0])
+    return headers[0], place
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 def test_the_cpp_example_says_the_same(any_run: Any, tmp_path: Path) -> None:
-    found = onnxruntime_of_cpp()
+    """Built by the command in its heading."""
+    found = onnxruntime_of_cpp(tmp_path / "lib")
     if found is None:
-        pytest.skip("no package index has ONNX Runtime's C++ headers: ONNXRUNTIME_INCLUDE names their folder")
-    bundle = Path(export(Run.open(any_run.path), "bundle", tmp_path).path)
-    build = ["g++", "-std=c++17", bundle / "predict.cpp", "-I", found[0], found[1], f"-Wl,-rpath,{found[1].parent}", "-o", tmp_path / "predict"]  # fmt: skip
-    subprocess.run(build, check=True)
+        pytest.skip(
+            "needs ONNX Runtime's C++ headers: libonnxruntime-dev of Debian 13, or include/ of the release archive with "
+            "ONNXRUNTIME_INCLUDE naming it"
+        )
+    (tmp_path / "include").symlink_to(found[0])
+    bundle = renamed(any_run, tmp_path, (HOSTILE[6], HOSTILE[2]))
+    heading = (bundle / "predict.cpp").read_text(encoding="utf-8")
+    command = re.search(r"^//     (g\+\+ .*)$", heading, re.MULTILINE)
+    assert command
+    subprocess.run(shlex.split(command[1].replace("$ORT", shlex.quote(str(tmp_path)))), check=True, cwd=bundle)
     files = vectors(Path(any_run.path))[0]
     inputs = [decoded(bundle, file, tmp_path / f"{i}.bin") for i, file in enumerate(files)]
-    program = [tmp_path / "predict", bundle / "model.onnx", bundle / "labels.json", *inputs]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [bundle / "predict", "model.onnx", "labels.json", *inputs], capture_output=True, text=True, encoding="utf-8", cwd=bundle
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     expected = [Predictor.load(bundle).predict(file) for file in files]
-    assert [label for label, _ in answers(done.stdout)] == [one.label for one in expected]
+    said = answers(done.stdout)
+    labels = {
+        name: re.sub(r"[\x00-\x1f\x7f]", lambda c: f"\\x{ord(c[0]):02x}", name) for name in (HOSTILE[6], HOSTILE[2])
+    }
+    assert [label for label, _ in said] == [labels[one.label] for one in expected]
+    assert len({label for label, _ in said}) == 2
+    assert np.allclose([p for _, p in said], [one.confidence for one in expected], rtol=0, atol=1e-4)
+    (tmp_path / "cut.bin").write_bytes(inputs[0].read_bytes()[:-1])
+    program = [bundle / "predict", "model.onnx", "labels.json", tmp_path / "cut.bin"]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=bundle)
+    assert done.returncode == 1 and "wrong size" in done.stderr

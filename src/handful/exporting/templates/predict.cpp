@@ -4,7 +4,8 @@
 //     python predict.py --decode FILE input.bin     (or decode in your own program, see below)
 //     ./predict model.onnx labels.json input.bin
 //
-// $ORT is an unpacked release of https://github.com/microsoft/onnxruntime/releases (onnxruntime-linux-x64-VERSION.tgz); Python's
+// $ORT is an unpacked release of https://github.com/microsoft/onnxruntime/releases (onnxruntime-linux-x64-VERSION.tgz). Debian 13
+// has the same as libonnxruntime-dev: apt install it, then -I /usr/include/onnxruntime -lonnxruntime is enough. Python's
 // onnxruntime has the library but not the headers.
 //
 // input.bin holds what decode.py makes of a file: for pictures uint8 pixels, rows of RGB; for sounds float32 windows, mono,
@@ -81,10 +82,13 @@ static std::vector<std::string> strings(const std::string& json) {
 // On one line: control characters would move a terminal's cursor or break the table.
 static std::string plain(const std::string& text) {
   std::string out;
-  for (const char c : text) {
-    const unsigned char byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7F) {
-      out += c;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F are controls too, in two bytes.
+    const bool late = byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    if (late) byte = static_cast<unsigned char>(text[++i]);
+    if (!late && byte >= 0x20 && byte != 0x7F) {
+      out += text[i];
       continue;
     }
     char escape[5];
