@@ -24,6 +24,7 @@ import soundfile
 
 import handful
 from handful.errors import HandfulError
+from handful.web.files import SPOOL_BYTES
 from handful.web.service import Limits
 
 # As after `pip install handful`: what training needs is not there.
@@ -341,19 +342,21 @@ def _memory(process: subprocess.Popen[str], what: str) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux tells it")
 def test_a_body_that_is_too_large_is_not_held(photo_run: Any, files: list[bytes]) -> None:
-    """Ten gigabytes that are announced cost nothing; what is not announced is read up to the limit, and no further."""
-    limit, slack = Limits().body, 15_000_000
+    """Ten gigabytes that are announced cost nothing; what is not announced is read up to the limit, and waits on disk."""
+    slack = 15_000_000
     start, end = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"\r\n\r\n"
     part = b"100000\r\n" + bytes(0x100000) + b"\r\n"
     field = b'--xx\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
     form_head = b"Content-Type: multipart/form-data; boundary=xx\r\n"
-    first = b"%x\r\n" % len(field) + field + b"\r\n"
+    file = b'--xx\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n'
+    first, first_file = (b"%x\r\n" % len(text) + text + b"\r\n" for text in (field, file))
     chunked = b"Transfer-Encoding: chunked"
     attacks = {
         "announced": (start + b"Content-Length: 10000000000" + end, b"", slack),
         "announced form": (start + form_head + b"Content-Length: 10000000000" + end + field, b"", slack),
-        "chunked": (start + chunked + end, part, limit + slack),
-        "field without a file": (start + form_head + chunked + end + first, part, limit + slack),
+        "chunked": (start + chunked + end, part, slack),
+        "field without a file": (start + form_head + chunked + end + first, part, slack),
+        "file": (start + form_head + chunked + end + first_file, part, slack),
     }
     with serving(photo_run.path) as (process, client, _):
         assert client("POST", "/predict", files[0]).status == 200
@@ -371,6 +374,57 @@ def test_a_body_that_is_too_large_is_not_held(photo_run: Any, files: list[bytes]
             assert _memory(process, "VmHWM") - before < allowed, name
         assert client("POST", "/predict", files[0]).status == 200
         assert metric(client, "handful_held_bytes") == "0"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux tells it")
+def test_many_large_bodies_at_once_wait_on_disk(photo_run: Any, files: list[bytes]) -> None:
+    """Of bodies that are announced by nobody: 200 MB of them are held, and one that is whole is answered meanwhile."""
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    part = b"100000\r\n" + bytes(0x100000) + b"\r\n"
+    with serving(photo_run.path) as (process, client, _), contextlib.ExitStack() as stack:
+        assert client("POST", "/predict", files[0]).status == 200
+        Path(f"/proc/{process.pid}/clear_refs").write_text("5", encoding="ascii")
+        before = _memory(process, "VmRSS")
+        for _ in range(5):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", client.port), timeout=30))
+            connection.sendall(head)
+            for _ in range(40):
+                connection.sendall(part)
+        while int(float(metric(client, "handful_held_bytes"))) < 5 * 40 * 0x100000:
+            time.sleep(0.05)
+        assert client("POST", "/predict", files[0]).status == 200
+        assert _memory(process, "VmHWM") - before < 40_000_000
+
+
+def test_a_large_file_in_many_parts_is_answered_as_a_whole(client: Client, sound_run: Any, tmp_path: Path) -> None:
+    """Beyond what stays in memory, and however it comes: announced, in parts, in a form."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "long.wav"
+    soundfile.write(path, rng.normal(0, 0.1, 16_000 * 60 * 2), 16_000)
+    content = path.read_bytes()
+    assert len(content) > 3 * SPOOL_BYTES
+    expected = handful.load(sound_run.path).predict(path)
+    parts = (content[i : i + 50_000] for i in range(0, len(content), 50_000))
+    body, kind = form(("long.wav", content))
+    assert same(client("POST", "/predict?model=sounds", content).json, expected)
+    assert same(client("POST", "/predict?model=sounds", parts).json, expected)
+    assert same(client("POST", "/predict?model=sounds", body, content_type=kind).json["predictions"][0], expected)
+
+
+def test_all_bodies_together_are_bounded(photo_run: Any, files: list[bytes]) -> None:
+    with handful.Server([photo_run.path], port=0, limits=Limits(held=3_000_000)) as server:
+        client = Client(server.port)
+        head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        part = b"100000\r\n" + bytes(0x100000) + b"\r\n"
+        with socket.create_connection(("127.0.0.1", client.port), timeout=30) as first:
+            first.sendall(head + part * 2)
+            while int(float(metric(client, "handful_held_bytes"))) < 2 * 0x100000:
+                time.sleep(0.02)
+            assert b" 429 " in client.raw(head + part * 2)
+            assert client("POST", "/predict", files[0]).status == 200, "there is room for a small one"
+        while metric(client, "handful_held_bytes") != "0":
+            time.sleep(0.02)
 
 
 def test_a_full_queue_says_when_to_come_again(photo_run: Any, files: list[bytes]) -> None:

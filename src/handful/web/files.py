@@ -1,13 +1,18 @@
 """POST /predict: the bytes of a file, or a form with several; answers with predictions, and a reason for each file that has none.
 
-A file's name is only repeated, never opened. Knows forms and media types; the door has counted the bytes.
+A file's name is only repeated, never opened. Knows forms and media types; the door counts the bytes. What is more than a
+megabyte waits on disk and is read where it is decoded, so that many large files at once need no more memory than few.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from typing import Any, BinaryIO, cast
 
+from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +24,7 @@ from handful.workflow.serve import ServedModel
 
 # Nothing said: a client's default, such as curl's for --data-binary. What a file is is decided by its first bytes.
 _UNSAID = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
+SPOOL_BYTES = 1 << 20  # of a file in memory; Starlette's forms do the same
 _FIELD_BYTES = 4096  # of a form's field that is no file
 
 
@@ -34,10 +40,27 @@ async def predict(service: Service, request: Request, name: str | None) -> Respo
             hint=f"send {model.modality}/..., application/octet-stream or multipart/form-data",
         )  # fmt: skip
     with service.place():
-        content = await request.body()
-        if not content:
+        async with _received(request) as file:
+            return _json(await service.answer(model, model.predict(file)))
+
+
+@contextlib.asynccontextmanager
+async def _received(request: Request) -> AsyncIterator[BinaryIO]:
+    """The body as an open file. Raises Problem."""
+    size = 0
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
+        try:
+            async for part in request.stream():
+                size += len(part)
+                if size <= SPOOL_BYTES:
+                    file.write(part)
+                else:
+                    await run_in_threadpool(file.write, part)
+        except OSError as error:
+            raise Problem(507, "the server has no room for a file of this size") from error
+        if not size:
             raise Problem(422, "the body is empty: send the bytes of a file")
-        return _json(await service.answer(model, model.predict(content)))
+        yield cast(BinaryIO, file)
 
 
 async def _several(service: Service, model: ServedModel, request: Request) -> Response:
@@ -65,7 +88,7 @@ async def _one(service: Service, model: ServedModel, name: str | None, upload: A
     row: dict[str, Any] = {"file": shown((name or "")[:255])}
     try:
         with service.place():
-            return row | await service.answer(model, model.predict(await upload.read()))
+            return row | await service.answer(model, model.predict(upload.file))
     except Problem as problem:
         if problem.status in (429, 503):  # the whole request is to be sent again
             raise

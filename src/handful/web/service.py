@@ -24,7 +24,7 @@ class Limits:
     """How much is taken on. Times in seconds, sizes in bytes."""
 
     body: int = 50_000_000  # of one request
-    held: int = 512_000_000  # of all requests that are being read or wait
+    held: int = 512_000_000  # of all requests that are being read or wait, in memory or on disk
     waiting: int = 256  # predictions that wait or run
     parts: int = 32  # files of one request
     silence: float = 10.0  # until the next part of a head or body
@@ -53,7 +53,7 @@ class Service:
         self.figures: list[Counter | Gauge | Histogram] = [
             self.requests, self.seconds, self.received, self.predictions, self.refused, self.batches,
             Gauge("handful_waiting_predictions", "Predictions that wait or run.", lambda: {(): self._waiting}),
-            Gauge("handful_held_bytes", "Bytes of bodies in memory.", lambda: {(): self._held}),
+            Gauge("handful_held_bytes", "Bytes of bodies that are held, in memory or on disk.", lambda: {(): self._held}),
             Gauge("handful_ready", "1 while new requests are welcome.", lambda: {(): int(self.ready)}),
             Gauge("handful_start_time_seconds", "When the server began, seconds since 1970.", lambda: {(): self.started}),
             Gauge("handful_model_info", "The models and their versions.", lambda: {
@@ -75,7 +75,7 @@ class Service:
         return found
 
     def hold(self, size: int) -> None:
-        """Count `size` more bytes of bodies in memory; 429 when that is too much for the machine."""
+        """Count `size` more bytes of bodies that are held; 429 when that is too much for the machine."""
         if self._held + size > self.limits.held:
             raise self.busy("memory", "too much is being sent at once")
         self._held += size

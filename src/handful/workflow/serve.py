@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -117,8 +117,11 @@ class ServedModel:
         wanted = ("modality", "task", "classes", "model", "strategy", "score", "licence")
         return {"name": self.name, "version": self.version} | {key: known[key] for key in wanted if key in known}
 
-    def predict(self, content: bytes) -> Future[dict[str, Any]]:
-        """The prediction of one file's bytes, as `handful predict --json` gives it. FileError if it cannot be read."""
+    def predict(self, content: bytes | BinaryIO) -> Future[dict[str, Any]]:
+        """The prediction of one file, as `handful predict --json` gives it. FileError if it cannot be read.
+
+        An open file is read when its turn comes to be decoded, and has to stay open until then.
+        """
         return self._answered(lambda: self._decoded(content), self._said)
 
     def infer(self, items: np.ndarray) -> Future[dict[str, np.ndarray]]:
@@ -148,8 +151,11 @@ class ServedModel:
         self._decoders.submit(begin)
         return answer
 
-    def _decoded(self, content: bytes) -> np.ndarray:
+    def _decoded(self, content: bytes | BinaryIO) -> np.ndarray:
         try:
+            if not isinstance(content, bytes):
+                content.seek(0)
+                content = content.read()
             self._bounded(content)
             return self._predictor.items(content)
         except HandfulError:
