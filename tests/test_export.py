@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -17,7 +18,18 @@ import pytest
 import handful
 import handful.reporting
 from handful.errors import ExportError
-from handful.exporting import CARRIED, MAX_ERROR, Order, _labelled, agreement, disagreement, export, exporters, vectors
+from handful.exporting import (
+    CARRIED,
+    MAX_ERROR,
+    Order,
+    _labelled,
+    _packing,
+    agreement,
+    disagreement,
+    export,
+    exporters,
+    vectors,
+)
 from handful.exporting import int8 as int8_export
 from handful.inference import Predictor
 from handful.runs import Run
@@ -80,7 +92,8 @@ def test_every_format_proves_itself_and_carries_what_it_needs(net_run: Any, tmp_
     opened = exporter.open(Path(written.path))
     trained = Predictor.load(net_run.path).metadata
     assert {key: opened.metadata[key] for key in CARRIED} == {key: trained[key] for key in CARRIED}
-    assert not [p for p in tmp_path.iterdir() if p != Path(written.path)], "nothing else is left behind"
+    known = {Path(written.path), *([Path(written.zip)] if written.zip else [])}
+    assert set(tmp_path.iterdir()) == known, "nothing else is left behind"
 
 
 @pytest.mark.slow
@@ -210,6 +223,47 @@ def test_vectors_outside_a_bundle_are_not_read(net_run: Any, tmp_path: Path) -> 
     (copy / "vectors.json").write_text(json.dumps(rows))
     with pytest.raises(ExportError, match="outside"):
         handful.verify(copy)
+
+
+def test_what_is_a_folder_is_one_file_too(any_run: Any, tmp_path: Path) -> None:
+    """The same bytes each time, whole, in one folder named after the run; every command takes it as it takes the folder."""
+    row = handful.export(any_run.path, ["bundle"], out=tmp_path / "first")["files"][0]
+    again = handful.export(any_run.path, ["bundle"], out=tmp_path / "second")["files"][0]
+    packed, folder = Path(row["zip"]), Path(row["path"])
+    assert packed == tmp_path / "first" / "bundle.zip" and packed.read_bytes() == Path(again["zip"]).read_bytes()
+    top = f"{Path(any_run.path).name}-bundle"
+    with zipfile.ZipFile(packed) as archive:
+        held = {info.filename: archive.read(info) for info in archive.infolist()}
+        assert list(held) == sorted(held) and not any(info.is_dir() for info in archive.infolist())
+    files = {f"{top}/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert held == files
+    shutil.move(packed, tmp_path / "alone.zip")
+    shutil.rmtree(folder)
+    assert handful.verify(tmp_path / "alone.zip") | {"model": ""} == handful.verify(any_run.path) | {"model": ""}
+    picture = vectors(Path(any_run.path))[0][0]
+    expected = Predictor.load(any_run.path).predict(picture)
+    assert handful.load(tmp_path / "alone.zip").predict(picture) == expected
+    command = [sys.executable, "-m", "handful", "predict", str(tmp_path / "alone.zip"), str(picture), "--json"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(said)["scores"] == expected.scores
+    with handful.Server([tmp_path / "alone.zip"], port=0) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("POST", "/predict", picture.read_bytes())
+        assert json.loads(connection.getresponse().read())["label"] == expected.label
+        connection.close()
+
+
+@pytest.mark.parametrize("run, top", [("été 1/…", "été-1-bundle"), ("--", "model-bundle"), ("CON", "CON-bundle")])
+def test_the_folder_in_a_zip_has_a_name_that_every_system_takes(run: str, top: str) -> None:
+    assert _packing.top_folder(Path("somewhere/bundle"), run) == top
+
+
+def test_an_export_that_fails_leaves_no_zip_of_an_earlier_one(net_run: Any, tmp_path: Path) -> None:
+    handful.export(net_run.path, ["bundle"], out=tmp_path)
+    spoilt = edited(net_run, tmp_path / "run", MUTATIONS["mean"][1])
+    with pytest.raises(ExportError, match="disagrees"):
+        handful.export(spoilt.path, ["bundle"], out=tmp_path)
+    assert not list(tmp_path.glob("bundle*"))
 
 
 # -- 8 bits ------------------------------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ import ast
 import json
 import pickle
 import shutil
+import stat
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import handful
+from handful.cli import app
 from handful.errors import ExportError, HandfulError, RunError, UsageError, WeightsError
 from handful.inference import Predictor
 from tests.test_export import edited
@@ -168,22 +172,75 @@ def test_settings_are_checked_before_they_are_used(said: dict[str, Any], photo_r
 # -- bundles -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_zip_cannot_write_elsewhere(photo_run: Any, tmp_path: Path) -> None:
+def link(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+@pytest.mark.parametrize(
+    "member, content, why",
+    [
+        ("b/vectors/../../../escaped", b"x", "leads out"), ("/escaped", b"x", "leads out"), ("b/vectors/..\\..\\escaped", b"x", "leads out"),
+        ("C:\\escaped", b"x", "leads out"), (link("b/vectors/99.png"), b"/etc/passwd", "link"), (link("b/model.onnx"), b"/etc/passwd", "link"),
+        ("b/model.onnx", b"x", "twice"), ("b/vectors/99.png", bytes(30_000_000), "200 times"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_zip_that_is_no_honest_bundle_is_refused_whole(
+    member: Any, content: bytes, why: str, photo_run: Any, tmp_path: Path
+) -> None:
     handful.export(photo_run.path, ["bundle"], out=tmp_path / "made")
     bundle = tmp_path / "made" / "bundle"
     archive = tmp_path / "in" / "evil.zip"
     archive.parent.mkdir()
-    with zipfile.ZipFile(archive, "w") as packed:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in ("model.onnx", "vectors.json"):
             packed.write(bundle / name, f"b/{name}")
         for file in (bundle / "vectors").iterdir():
             packed.write(file, f"b/vectors/{file.name}")
-        for name in ("b/vectors/../../../escaped", "/escaped", "b/vectors/..\\..\\escaped"):
-            packed.writestr(name, b"x")
         packed.writestr("b/predict.py", f"open({str(tmp_path / 'ran')!r}, 'w')")
+    assert handful.verify(archive)["ok"], "it is a bundle"
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as packed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's own, of the second model.onnx
+        packed.writestr(member, content)
     before = sorted(str(path) for path in tmp_path.rglob("*"))
-    assert handful.verify(archive)["ok"]
+    for use in (
+        lambda: handful.verify(archive),
+        lambda: handful.load(archive),
+        lambda: handful.Server([archive], port=0),
+    ):
+        with pytest.raises(RunError, match=why) as caught:
+            use()
+        assert caught.value.hint
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before and not Path("/escaped").exists()
+
+
+# -- programs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["torchscript", "pt2"])
+def test_files_that_can_hold_programs_are_opened_only_by_who_wrote_them(
+    name: str, photo_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "home"))
+    run = Path(shutil.copytree(photo_run.path, tmp_path / "run"))
+    file = Path(handful.export(run, [name])["files"][0]["path"])
+    assert handful.verify(file)["ok"], "one's own is opened unasked"
+    with pytest.raises(RunError, match="can contain programs"):
+        handful.load(file)
+    monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "other"))
+    with pytest.raises(ExportError, match="can contain programs") as caught:
+        handful.verify(file)
+    assert "--trust" in caught.value.hint
+    said = CliRunner().invoke(app, ["verify", str(file), "--trust"])
+    assert said.exit_code == 0 and said.stdout.startswith("OK")
+    monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "home"))
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(ExportError, match="can contain programs"):
+        handful.verify(file)
 
 
 def test_a_bundle_s_program_is_not_run_to_verify_it(photo_run: Any, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ scikit-learn nor the run the model came from.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import math
 import os
@@ -28,7 +30,9 @@ from handful.graph import run_threads, session
 from handful.metrics.calibration import softmax
 from handful.runs import FORMAT, Run
 
+MAX_MODEL = 2_000_000_000  # bytes of what is unpacked, as large as an ONNX file can be
 _BATCH = 16
+_TORCH = {"version", "byteorder"}  # lie in every zip that PyTorch writes
 _KINDS = {"image": "a picture", "audio": "a sound"}
 
 
@@ -55,6 +59,61 @@ class Prediction:
             "file": self.file, "label": self.label, "confidence": self.confidence, "scores": self.scores, "set": list(self.set),
             "unknown": self.unknown,
         }  # fmt: skip
+
+
+class Packed:
+    """A bundle as a zip file, checked as any stranger's. Use in `with`. Names are those in the folder that holds model.onnx.
+
+    Raises:
+        RunError: it is damaged, no bundle, or what it holds is not for us: paths that lead elsewhere, links, bombs.
+    """
+
+    def __init__(self, place: Path) -> None:
+        from handful.projects import Archive, ArchiveError, Limits, TooLarge
+
+        self._refusals = ArchiveError, TooLarge
+        with self._said():
+            self._archive = Archive(place, Limits(file_bytes=MAX_MODEL, total_bytes=2 * MAX_MODEL))
+        members = {member.name: member for member in self._archive.members}
+        models = [name for name in members if name.rpartition("/")[2] == "model.onnx"]
+        if not models:
+            self._archive.close()
+            if _TORCH <= {name.rpartition("/")[2] for name in members}:
+                raise RunError(
+                    f"{shown(place.name)} is a PyTorch file: such files can contain programs and are not opened here",
+                    "give the run, its model.onnx or a bundle of it",
+                )
+            raise RunError(f"{shown(place.name)} holds no model.onnx", "give a bundle that `handful export` made")
+        root = min(models, key=lambda name: (name.count("/"), name)).removesuffix("model.onnx")
+        self._members = {name[len(root) :]: m for name, m in members.items() if name.startswith(root)}
+
+    def __enter__(self) -> Packed:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._archive.close()
+
+    def read(self, name: str) -> bytes:
+        """The content of a member that is there."""
+        content = io.BytesIO()
+        with self._said():
+            self._archive.copy(self._members[name], content)
+        return content.getvalue()
+
+    def unpack(self, folder: Path) -> None:
+        """Write what a proof reads into `folder`: the model, the test vectors and what is known of them."""
+        for name, member in self._members.items():
+            if name in ("model.onnx", "vectors.json") or name.startswith("vectors/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                with self._said(), open(folder / name, "xb") as file:
+                    self._archive.copy(member, file)
+
+    @contextlib.contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
+        except self._refusals as error:
+            raise RunError(error.message, "export it again, or get it again from where it came from") from error
 
 
 class Predictor:
@@ -122,13 +181,8 @@ class Predictor:
                     Run.open(path)
                 return cls((place / "model.onnx").read_bytes(), threads)
             if zipfile.is_zipfile(place):
-                with zipfile.ZipFile(place) as bundle:
-                    name = next((n for n in bundle.namelist() if n.endswith("model.onnx")), None)
-                    if name is None:
-                        raise RunError(
-                            f"{shown(place.name)} holds no model.onnx", "give a bundle that `handful export` made"
-                        )
-                    return cls(bundle.read(name), threads)
+                with Packed(place) as bundle:
+                    return cls(bundle.read("model.onnx"), threads)
             if place.is_file():
                 content = place.read_bytes()
                 if kind := media.sniff(content[: media.HEAD_BYTES]):

@@ -203,6 +203,7 @@ def _exported(result: dict[str, Any]) -> list[str]:
                 f"{100 * change['low']:+.1f} to {100 * change['high']:+.1f}, McNemar p = {drop['p_value']:.2g}); "
                 f"{drop['fp32_layers']} of {drop['layers']} layers in fp32"
             )
+        lines += [f"  {shown(row['zip'])}: the same as one file"] if "zip" in row else []
         lines += [f"  {shown(note)}" for note in row.get("notes", ())]
     for row in result.get("benchmark", ()):
         lines.append(
@@ -215,12 +216,16 @@ def _exported(result: dict[str, Any]) -> list[str]:
 @app.command()
 def verify(
     bundle: Annotated[str, typer.Argument(help="bundle (folder or zip), run directory, or a file in RUN/exports")],
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="open TorchScript and pt2 files from elsewhere, too: they can contain programs"),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Repeat an export's proof on this machine; exit 1 when it fails."""
     from handful.workflow.verify import verify as use_case
 
-    result = use_case(bundle)
+    result = use_case(bundle, trust=trust)
     if json:
         print_json(result)
     else:

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from handful.errors import ExportError
+from handful.exporting._own import remember
+from handful.exporting._packing import pack, zip_of
 from handful.features import from_spec
 from handful.files import sha256_file, shown
 from handful.registry import Registry
@@ -69,7 +71,8 @@ class Opened:
 class Exporter(Protocol):
     """One format. `file` is the name of what it writes, `engine` what runs it, `tolerance` what `agreement` may say.
 
-    `extra`, where a class has it, is what must be installed to write it.
+    `extra`, where a class has it, is what must be installed to write it; `programs`, where it has that, that opening a file of
+    this format can run a program in it.
     """
 
     file: str
@@ -107,7 +110,10 @@ exporters: Registry[Exporter] = Registry("export format", "handful.exporting")
 
 @dataclass(frozen=True)
 class Exported:
-    """One export and its proof: it agrees on `agree` of `n` raw files, logits differ by at most `max_error` of their spread."""
+    """One export and its proof: it agrees on `agree` of `n` raw files, logits differ by at most `max_error` of their spread.
+
+    `zip`: what is a folder lies beside it as one file, too.
+    """
 
     format: str
     path: str
@@ -118,6 +124,7 @@ class Exported:
     latency_ms: float
     notes: tuple[str, ...] = ()
     drop: dict[str, Any] | None = None
+    zip: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if value not in (None, ())}
@@ -204,18 +211,27 @@ def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exp
         tolerance = float("inf") if accepted else min(tolerance_of(exporter, opened.metadata), LOSSY_ERROR)
         error, agree, why = disagreement(opened, Predictor.load(run.path).metadata, files, expected, tolerance)
     except BaseException:
-        remove(path)
+        _withdraw(path)
         raise
     if why:
-        remove(path)
+        _withdraw(path)
         raise ExportError(
             f"the {name} export disagrees with the trained model ({why})",
             "the file was removed; use --format onnx" + (", or take it with --accept-drop" if written.drop else ""),
         )
     latency = _milliseconds(lambda: opened.answers(files[:1]))
+    if getattr(exporter, "programs", False):
+        remember(path)
+    packed = str(pack(path, run.path.resolve().name)) if path.is_dir() else None
     return Exported(
-        name, str(path), size(path), error, agree, len(files), latency, written.notes, written.drop
+        name, str(path), size(path), error, agree, len(files), latency, written.notes, written.drop, packed
     )  # fmt: skip
+
+
+def _withdraw(path: Path) -> None:
+    """Remove what cannot be stood by, and what was packed of an earlier one."""
+    remove(path)
+    zip_of(path).unlink(missing_ok=True)
 
 
 def _milliseconds(call: Callable[[], Any], times: int = 5, enough: float = 500.0) -> float:

@@ -1,4 +1,4 @@
-"""A folder that predicts without handful: model, code, labels, test vectors, model card.
+"""A folder, and a zip of it, that predicts without handful: model, code, labels, test vectors, model card.
 
 What is proven is the bundle's own program in a fresh interpreter, not this package.
 """

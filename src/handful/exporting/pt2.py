@@ -26,6 +26,7 @@ class Pt2:
     engine = "torch"
     extra = "torch"
     tolerance = MAX_ERROR
+    programs = True
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
         torch = optional("torch", "torch", "a pt2 export")

@@ -29,6 +29,7 @@ class TorchScript:
     engine = "torch"
     extra = "torch"
     tolerance = MAX_ERROR
+    programs = True
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
         torch = optional("torch", "torch", "a TorchScript export")

@@ -34,9 +34,10 @@ def export(
         say: gets warnings.
 
     Returns:
-        {"schema", "files": [{"format", "path", "bytes", "max_error", "agree", "n", "latency_ms", "notes", "drop"}], "benchmark":
-        [{"format", "engine", "bytes", "batch_1_ms", "batch_32_ms", "peak_rss_bytes", "threads"}]}; "notes" (what is
-        to be known) and "drop" (what rounding costs) only where there are any, "benchmark" only when asked for.
+        {"schema", "files": [{"format", "path", "bytes", "max_error", "agree", "n", "latency_ms", "notes", "drop", "zip"}],
+        "benchmark": [{"format", "engine", "bytes", "batch_1_ms", "batch_32_ms", "peak_rss_bytes", "threads"}]}; "notes" (what
+        is to be known), "drop" (what rounding costs) and "zip" (path of a folder as one file) only where there are any,
+        "benchmark" only when asked for.
 
     Raises:
         ExportError: an export disagrees with the trained model.

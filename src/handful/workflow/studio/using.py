@@ -10,10 +10,8 @@ import importlib
 import importlib.util
 import json
 import re
-import tempfile
 import threading
 import time
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -211,14 +209,17 @@ def _download_name(path: Path) -> str:
 
 def _snippet(record: Record, name: str, exporter: Exporter, path: Path) -> tuple[str, str]:
     """(lines that run as they stand where the download was saved and unpacked, their language)"""
+    from handful.exporting._packing import top_folder
+
     file, example = exporter.file, _EXAMPLES.get(str(record.result.get("modality")), "FILE")
+    top = top_folder(path, record.path.name)
     if (path / "predict.py").is_file():
         return (
-            f"unzip {file}.zip\npip install -r {file}/requirements.txt\npython {file}/predict.py {example}",
+            f"unzip {file}.zip\npip install -r {top}/requirements.txt\npython {top}/predict.py {example}",
             "shell",
         )
     if (path / "index.html").is_file():
-        return f"unzip {file}.zip\npython -m http.server --bind 127.0.0.1 --directory {file}", "shell"
+        return f"unzip {file}.zip\npython -m http.server --bind 127.0.0.1 --directory {top}", "shell"
     if exporter.engine == "onnxruntime":
         return f'import handful\n\nprint(handful.load("{file}").predict("{example}"))', "python"
     items, shape = _input(record.path, (record.path / "model.onnx").stat().st_mtime_ns)
@@ -227,7 +228,7 @@ def _snippet(record: Record, name: str, exporter: Exporter, path: Path) -> tuple
         return (
             f"import numpy\nimport openvino\n\n"
             f'settings = {{"INFERENCE_PRECISION_HINT": "f32"}}\n'
-            f'model = openvino.Core().compile_model("{file}/model.xml", "CPU", settings)\n'
+            f'model = openvino.Core().compile_model("{top}/model.xml", "CPU", settings)\n'
             f'print(model(numpy.zeros({decoded}, "{items}"))["probabilities"])',
             "python",
         )
@@ -250,37 +251,22 @@ def _input(run: Path, changed: int) -> tuple[str, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Download:
-    """`temporary`: the file is to be deleted when it was sent."""
-
     path: Path
     name: str
     kind: str
-    temporary: bool = False
 
 
 def download(studio: Studio, project_id: str, run: str, name: str) -> Download:
-    """An exported file by the name on its card; a folder is packed. Raises NotFound."""
+    """An exported file by the name on its card; a folder as the zip that lies beside it. Raises NotFound."""
     from handful.exporting import exporters
+    from handful.exporting._packing import pack, zip_of
 
     record = records.find(studio.project(project_id), run)
     for exporter in exporters:
         path = record.path / "exports" / exporter.file
         if path.exists() and _download_name(path) == name:
             if path.is_dir():
-                return Download(_packed(path, studio.upload_folder()), name, "application/zip", temporary=True)
+                packed = zip_of(path)  # older releases made none
+                return Download(packed if packed.is_file() else pack(path, record.path.name), name, "application/zip")
             return Download(path, name, "application/octet-stream")
     raise NotFound("there is no such export", "export it again")
-
-
-def _packed(folder: Path, place: Path) -> Path:
-    """A zip of `folder`, with its name before every path, in a new file in `place`."""
-    with tempfile.NamedTemporaryFile(prefix=".upload-", suffix=".zip", dir=place, delete=False) as file:
-        try:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-                for path in sorted(folder.rglob("*")):
-                    if path.is_file() and not path.is_symlink():
-                        packed.write(path, f"{folder.name}/{path.relative_to(folder).as_posix()}")
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-    return Path(file.name)

@@ -55,7 +55,7 @@ def router(studio: Studio) -> APIRouter:
     )
     def download(p: ProjectId, r: RunId, name: FileName) -> Response:
         found = using.download(studio, p, r, name)
-        return attachment(found.path, found.name, found.kind, temporary=found.temporary)
+        return attachment(found.path, found.name, found.kind)
 
     return api
 
