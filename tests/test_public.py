@@ -57,6 +57,13 @@ def failure(place: Place) -> Any:
     return error.value.message, error.value.hint
 
 
+def joined(place: Place) -> Any:
+    other = place.run.parent / "other"
+    if not other.exists():
+        handful.train(place.photos, run=other, **QUICK | {"model": "random_convolutions"})
+    return handful.ensemble([place.run, other]).result
+
+
 QUICK: dict[str, Any] = {"model": "statistics", "strategy": "probe", "head": "ridge", "repeats": 1}
 CALLS: dict[str, Callable[[Place], Any]] = {
     "__version__": lambda p: handful.__version__,
@@ -70,6 +77,7 @@ CALLS: dict[str, Callable[[Place], Any]] = {
     "check": lambda p: handful.check(p.photos, weights="none"),
     "compare": lambda p: handful.compare(p.photos, models=["statistics"], strategies=["prototype", "probe:ridge"], repeats=1),
     "tune": tuned,
+    "ensemble": joined,
     "curve": lambda p: handful.curve(p.run),
     "explain": lambda p: handful.explain(p.run, [p.photo]),
     "suggest": lambda p: handful.suggest(p.run, p.photos / "red", count=3),

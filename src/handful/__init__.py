@@ -24,6 +24,7 @@ _WHERE = {
     "check": "handful.workflow.check",
     "compare": "handful.workflow.compare",
     "curve": "handful.workflow.curve",
+    "ensemble": "handful.workflow.ensemble",
     "export": "handful.workflow.export",
     "explain": "handful.workflow.explain",
     "suggest": "handful.workflow.suggest",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from handful.workflow.check import check as check
     from handful.workflow.compare import compare as compare
     from handful.workflow.curve import curve as curve
+    from handful.workflow.ensemble import ensemble as ensemble
     from handful.workflow.explain import explain as explain
     from handful.workflow.export import export as export
     from handful.workflow.listen import listen as listen

@@ -17,6 +17,7 @@ from handful.errors import UsageError
 
 Modality = Literal["image", "audio"]
 Strategy = Literal["auto", "prototype", "probe", "finetune", "scratch"]
+ENSEMBLE = "ensemble"  # the model and strategy of a run that joins others
 
 
 def _names(value: Any) -> Any:
@@ -164,6 +165,11 @@ def resolve(*layers: Mapping[str, Any]) -> Recipe:
                 )
             if value is not None:
                 merged[name] = value
+    if merged.get("strategy") == ENSEMBLE:
+        raise UsageError(
+            "an ensemble is made of finished runs: it is not trained, and nothing can be tried out with it",
+            "handful ensemble RUN RUN, or give one of its members, which its report names",
+        )
     try:
         return Recipe(**merged)
     except ValidationError as error:

@@ -74,9 +74,12 @@ class Graph:
         self._nodes.append(self._onnx.helper.make_node(kind, names, results, **attributes))
         return results[0] if outputs == 1 else results
 
-    def merge(self, model: Any, inputs: dict[str, str]) -> list[str]:
-        """Splice a ModelProto in: its inputs are replaced as `inputs` says, the names of its outputs are returned."""
-        prefix = self._name("net") + "/"
+    def merge(self, model: Any, inputs: dict[str, str], called: str = "net") -> list[str]:
+        """Splice a ModelProto in: its inputs are replaced as `inputs` says, the names of its outputs are returned.
+
+        All other names in it begin with `called` and a number, so that it may be spliced in beside others.
+        """
+        prefix = self._name(called) + "/"
         names: dict[str, str] = {"": ""} | inputs
         rename = lambda name: names.setdefault(name, prefix + name)  # noqa: E731
         for tensor in model.graph.initializer:

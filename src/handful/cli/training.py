@@ -214,6 +214,36 @@ def tune(
         print(to_csv(board) if csv else here("\n".join(lines(board, lang))))
 
 
+@app.command()
+def ensemble(
+    runs: Annotated[list[str], typer.Argument(help="run directories, trained on the same data")],
+    run: Annotated[Path | None, typer.Option(help="directory to make for the ensemble")] = None,
+    lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Join finished runs into one model, the mean of their probabilities; nothing is trained.
+
+    handful ensemble RUN RUN
+    """
+    from handful.reporting.terminal import lines
+    from handful.workflow.ensemble import Teller
+    from handful.workflow.ensemble import ensemble as use_case
+
+    screen = Screen(quiet, True)
+    done = use_case(
+        runs,
+        run=run,
+        lang=lang,
+        teller=Teller(screen.say, screen.progress),
+        command=shlex.join(["handful", *sys.argv[1:]]),
+    )
+    if json:
+        print_json(done.result)
+    else:
+        print(here("\n".join(lines(done.result))))
+
+
 def pairs(given: list[str]) -> dict[str, str]:
     """`--space key=VALUES` as {key: "VALUES"}."""
     from handful.errors import UsageError

@@ -99,7 +99,8 @@ class Explainer:
         network, batch = self._network, item[None]
         if self._method is None:
             self._method = (
-                GRAD_CAM if network.find_map(batch)
+                OCCLUSION if "members" in self.predictor.metadata  # no map or attention is that of all members
+                else GRAD_CAM if network.find_map(batch)
                 else ROLL_OUT if network.find_attention(batch) else OCCLUSION
             )  # fmt: skip
         if self._method == GRAD_CAM:

@@ -5,13 +5,15 @@ Filter banks tell 80 dB apart and kernels of a head compare distances: both stay
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-MERGED = "net_"  # `Graph.merge` puts this before the names of a backbone that was spliced in
 PIXELS = "pixels/"
+# `Graph.merge` puts net_N/ before the names of a backbone that was spliced in, member_N/ before those of a run in an ensemble.
+MERGED = re.compile(rf"(member_\d+/)*net_\d+/|{PIXELS}")
 _BETWEEN = ("Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat", "Add", "Mul", "Sigmoid", "HardSwish", "HardSigmoid", "LeakyRelu", "Reshape", "Transpose", "Split", "Pad")  # fmt: skip
 
 
@@ -29,7 +31,7 @@ def layers(proto: Any) -> list[Any]:
             continue
         rank = len(known[node.input[1]].dims)
         heavy = (node.op_type == "Conv" and rank == 4) or (node.op_type in ("MatMul", "Gemm") and rank == 2)
-        if heavy and node.output[0].startswith((MERGED, PIXELS)):
+        if heavy and MERGED.match(node.output[0]):
             found.append(node)
     return found
 

@@ -42,6 +42,10 @@ class Frontend(Protocol):
         """JSON that rebuilds this front-end; part of every cache key and of exported metadata."""
         ...
 
+    def reading(self) -> dict[str, Any]:
+        """What `read` depends on, by the name of the setting: models that agree in it take the same items."""
+        ...
+
     def read(self, source: Path | bytes) -> tuple[np.ndarray, dict[str, Any]]:
         """Decode one file: (items [W, ...], facts). Facts are what the data doctor looks at. Raises FileError."""
         ...

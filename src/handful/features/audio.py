@@ -191,6 +191,9 @@ class AudioFrontend:
     def spec(self) -> dict[str, Any]:
         return {"modality": self.modality, "version": self.version, **asdict(self)}
 
+    def reading(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("sample_rate_hz", "seconds", "max_windows")}
+
     def read(self, source: Path | bytes) -> tuple[np.ndarray, dict[str, Any]]:
         """One file as windows float32 [W, samples] and facts about the whole of it, see `Meter.facts`.
 

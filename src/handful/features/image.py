@@ -117,6 +117,9 @@ class ImageFrontend:
     def spec(self) -> dict[str, Any]:
         return {"modality": self.modality, "version": self.version, **asdict(self)}
 
+    def reading(self) -> dict[str, Any]:
+        return {"input_size": self.size, "fit": self.fit}
+
     def read(self, source: Path | bytes) -> tuple[np.ndarray, dict[str, Any]]:
         try:
             content = source if isinstance(source, bytes) else _content(source)

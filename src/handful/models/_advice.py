@@ -61,7 +61,7 @@ USES: dict[str, tuple[str, Limits]] = {
     "accuracy": ("the highest published accuracy, whatever it costs", Limits(floor=80)),
     "speed": ("the fewest operations that still make a useful embedding", Limits(floor=60, most="macs")),
     "balanced": ("accuracy for few operations", Limits(25e6, 2e9, 75)),
-    "ensemble": ("two families that err differently; networks cannot be joined, so they race", Limits(50e6, 2e9, 70)),
+    "ensemble": ("two families that err differently; train both, then handful ensemble RUN RUN", Limits(50e6, 2e9, 70)),
 }
 NEEDS: dict[str, Limits] = {
     "basic": Limits(floor=65, most="macs"), "good": Limits(floor=75, most="macs"), "high": Limits(floor=80, most="macs"),

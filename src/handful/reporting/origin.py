@@ -133,6 +133,8 @@ def recipe(found: Evidence, texts: Words) -> dict[str, Any]:
         ("recipe.versions", flat(result.get("versions"))),
     ]
     replay = f"handful train --config {shlex.quote(shown(str(found.folder / 'recipe.yaml')))}"
+    if members := result.get("members"):
+        replay = shlex.join(["handful", "ensemble", *(shown(str(member.get("run"))) for member in members)])
     return {
         "command": result.get("command"),
         "replay": replay,

@@ -12,7 +12,7 @@ import numpy as np
 
 from handful.audit import labels, shortcuts
 from handful.data import Finding
-from handful.data.splits import plan
+from handful.data.splits import Plan, plan
 from handful.metrics import calibration, intervals, paired
 from handful.training.evaluation import Scored, per_group
 from handful.training.reading import Reader
@@ -106,17 +106,7 @@ def unknown(trial: Trial, scored: Scored) -> dict[str, Any]:
     """
     p, folds = trial.prepared, trial.prepared.plan.folds[0]
     tested = folds >= 0
-    sure = scored.probabilities[0].max(axis=1)
-    alarms = np.zeros(len(folds), bool)
-    parts = folds if p.plan.crossed else np.where(tested, np.arange(len(folds)) % 2, -1)
-    for part in np.unique(parts[tested]):
-        held = parts == part
-        alarms[held] = sure[held] < calibration.threshold(sure[tested & ~held], scored.false_alarm)
-    result: dict[str, Any] = {
-        "below": scored.unknown_below, "asked": scored.false_alarm,
-        "false_alarm": intervals.rate(alarms[tested], p.groups[tested] if p.grouped else None, trial.recipe.seed),
-        "miss": None, "auroc": None, "classes": {},
-    }  # fmt: skip
+    result = false_alarm(scored, p.plan, p.groups if p.grouped else None, trial.recipe.seed)
     classes = len(p.names)
     if classes < 3:
         return result | {"why": "with two classes none can be left out to play the unknown"}
@@ -148,6 +138,21 @@ def unknown(trial: Trial, scored: Scored) -> dict[str, Any]:
         "miss": intervals.rate(np.concatenate(missed), every, trial.recipe.seed),
         "auroc": calibration.auroc(np.concatenate(known), np.concatenate(strange)),
     }
+
+
+def false_alarm(scored: Scored, folds: Plan, groups: np.ndarray | None, seed: int) -> dict[str, Any]:
+    """How often known things are called unknown, the threshold of each fold from the others; `groups` where they were named."""
+    row, sure = folds.folds[0], scored.probabilities[0].max(axis=1)
+    tested, alarms = folds.tested, np.zeros(len(row), bool)
+    parts = row if folds.crossed else np.where(tested, np.arange(len(row)) % 2, -1)
+    for part in np.unique(parts[tested]):
+        held = parts == part
+        alarms[held] = sure[held] < calibration.threshold(sure[tested & ~held], scored.false_alarm)
+    return {
+        "below": scored.unknown_below, "asked": scored.false_alarm,
+        "false_alarm": intervals.rate(alarms[tested], None if groups is None else groups[tested], seed),
+        "miss": None, "auroc": None, "classes": {},
+    }  # fmt: skip
 
 
 def _left_out(trial: Trial) -> list[int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handful.config import Recipe, resolve
+from handful.config import ENSEMBLE, Recipe, resolve
 from handful.runs import Run as Run
 from handful.runs import Teller as Teller
 
@@ -117,6 +118,12 @@ def started(start: str) -> dict[str, Any]:
 
     earlier = Run.open(start)
     recipe, result = load_recipe(earlier.file("recipe.yaml")), earlier.result
+    if result["strategy"] == ENSEMBLE:
+        members = [member["run"] for member in result["members"]]
+        raise UsageError(
+            "an ensemble cannot be fine-tuned as a whole",
+            f"fine-tune one of its members, e.g. --from {shlex.quote(members[0])}",
+        )
     network = find(result["model"]).network
     if network is None:
         raise UsageError(f"{result['model']} has no network that could be fine-tuned", "choose a run with a network")
