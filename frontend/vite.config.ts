@@ -16,6 +16,9 @@ export default defineConfig({
     target: ["chrome125", "firefox125", "safari18"],
     assetsInlineLimit: 0, // the content security policy allows no data: scripts or fonts
     sourcemap: false,
+    manifest: "parts.json", // the server tells browsers by it what a page will need
+    // What several pages use is one file: each request costs more than the few bytes that a page has no use for.
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "shared", test: /src\/(charts|jobs|samples)\/(?!curves|live-curve)/ }] } } },
   },
   server: {
     host: "127.0.0.1",

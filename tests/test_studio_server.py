@@ -462,9 +462,38 @@ def test_pages_are_answered_by_name_alone(tmp_path: Path) -> None:
             "/assets/%2e%2e/index.html",
         ):
             assert client("GET", path).status == 404, path
+        assert client("GET", "/parts.json").status == 404
         (static / "index.html").unlink()
         missing = client("GET", "/p/abc/collect")
         assert missing.status == 503 and b"make studio" in missing.body
+
+
+def test_a_page_comes_with_the_list_of_what_it_will_ask_for(tmp_path: Path) -> None:
+    parts = {
+        "_shared.js": {"file": "assets/shared-1.js", "css": ["assets/shared-1.css"]},
+        "index.html": {"file": "assets/index-1.js", "imports": ["_shared.js"]},
+        "src/pages/home/index.tsx": {"file": "assets/home-1.js", "imports": ["_shared.js"]},
+        "src/pages/train/index.tsx": {"file": "assets/train-1.js", "css": ["assets/train-1.css"]},
+        "src/words/en.ts": {"file": "assets/en-1.js"},
+        "src/words/ru.ts": {"file": "assets/ru-1.js"},
+    }
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "index.html").write_text("<!doctype html>")
+    (tmp_path / "static" / "parts.json").write_text(json.dumps(parts))
+
+    with StudioServer(folder=tmp_path / "data", port=0, token=TOKEN, static=tmp_path / "static") as server:
+        client = Client(server.port, token=TOKEN)
+
+        def listed(path: str, language: str) -> list[str]:
+            link = client("GET", path, Accept_Language=language).headers["link"]
+            return re.findall("<([^>]*)>", link)
+
+        shared = ["/assets/shared-1.css", "/assets/shared-1.js", "/assets/index-1.js"]
+        asked = ["/api/about", "/api/jobs"]
+        assert listed("/", "en-GB") == [*shared, "/assets/home-1.js", "/assets/en-1.js", *asked, "/api/projects"]
+        train = ["/assets/train-1.css", "/assets/train-1.js"]
+        assert listed("/p/a-B_1/train/x", "ru") == [*shared, *train, "/assets/ru-1.js", *asked, "/api/projects/a-B_1"]
+        assert listed("/p/a/nothing", "de") == [*shared, "/assets/en-1.js", *asked, "/api/projects/a"]
 
 
 def test_nothing_changes_when_it_is_read_only(tmp_path: Path) -> None:

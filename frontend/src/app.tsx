@@ -1,9 +1,10 @@
-// The root: which page an address means. Each page is a folder below pages/ and is fetched when it is first shown.
+// The root: which page an address means. Each page is a folder below pages/ whose code is fetched when it is first shown.
 
 import { QueryClientProvider } from "@tanstack/react-query";
-import { lazy, Suspense, type ComponentType } from "react";
+import type { ComponentType } from "react";
 import { Route, Switch } from "wouter";
 import { client, Problem, useEvents, useProject, type Shapes } from "./api";
+import { usePage } from "./code";
 import { ButtonLink, EmptyState, Loading, Toasts } from "./design";
 import { Boundary } from "./shell/boundary";
 import { Locked } from "./shell/locked";
@@ -17,32 +18,29 @@ export interface PageProps {
   rest: string;
 }
 
-const modules = import.meta.glob<{ default: ComponentType<PageProps> }>("./pages/*/index.tsx");
-
-function page(name: string): ComponentType<PageProps> {
-  const load = modules[`./pages/${name}/index.tsx`];
-  return load ? lazy(load) : () => <EmptyState icon="info" title={t("shell.no_page")} />;
-}
-
-const pages = Object.fromEntries(steps.map((step) => [step, page(step)])) as Record<Step, ComponentType<PageProps>>;
-const Home = page("home") as ComponentType;
-
 function ProjectPage({ p, step, rest }: { p: string; step: string; rest: string }) {
   const project = useProject(p);
-  const Page = pages[step as Step];
   if (project.isPending) return <Loading label={t("shell.loading")} />;
   if (project.error instanceof Problem && project.error.status === 404) return <Missing title={t("shell.no_project")} />;
   if (!project.data) throw project.error;
-  if (!Page) return <Missing title={t("shell.no_page")} />;
+  if (!steps.includes(step as Step)) return <Missing title={t("shell.no_page")} />;
   return (
     <ProjectLayout project={project.data} step={step as Step}>
       <Boundary key={`${p}/${step}`}>
-        <Suspense fallback={<Loading label={t("shell.loading")} />}>
-          <Page key={p} project={project.data} rest={rest} />
-        </Suspense>
+        <StepPage key={p} name={step} project={project.data} rest={rest} />
       </Boundary>
     </ProjectLayout>
   );
+}
+
+function StepPage({ name, ...props }: PageProps & { name: string }) {
+  const Page = usePage(name);
+  return Page ? <Page {...props} /> : <Loading label={t("shell.loading")} />;
+}
+
+function Home() {
+  const Page = usePage("home") as ComponentType | undefined;
+  return <HomeLayout>{Page ? <Page /> : <Loading label={t("shell.loading")} />}</HomeLayout>;
 }
 
 function Missing({ title }: { title: string }) {
@@ -73,11 +71,7 @@ function Pages() {
       )}
       <Switch>
         <Route path="/">
-          <HomeLayout>
-            <Suspense fallback={<Loading label={t("shell.loading")} />}>
-              <Home />
-            </Suspense>
-          </HomeLayout>
+          <Home />
         </Route>
         <Route path="/p/:p/:step?/*?">
           {(params: Record<string, string | undefined>) => <ProjectPage p={params.p ?? ""} step={params.step ?? "collect"} rest={decodeURIComponent(params["*"] ?? "")} />}

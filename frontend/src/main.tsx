@@ -1,5 +1,7 @@
 import { createRoot } from "react-dom/client";
+import { askAhead } from "./api";
 import { App } from "./app";
+import { fetchPage } from "./code";
 import "./design/tokens.css";
 import "./design/base.css";
 import { applyTheme } from "./design";
@@ -15,5 +17,10 @@ addEventListener("vite:preloadError", (event) => {
 });
 
 applyTheme();
+// What the first page needs comes side by side: answers, words and code.
+const [, p, step] = /^\/p\/([^/]+)\/?([^/]*)/.exec(location.pathname) ?? [];
+askAhead(p);
+const code = fetchPage(p ? step || "collect" : "home").catch(() => undefined); // the page asks again, and says what is wrong
 await speak(preferred(), false);
+await code;
 createRoot(document.getElementById("root") as HTMLElement).render(<App />);

@@ -1,6 +1,6 @@
 // What more than one page asks of the server. Keys of a project begin with ["project", id]: one event freshens all.
 
-import { QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
+import { QueryClient, queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback } from "react";
 import { toast, toastProblem } from "@/design";
 import { t } from "@/words";
@@ -25,21 +25,31 @@ export const keys = {
   job: (j: string, ...rest: unknown[]) => ["job", j, ...rest] as const,
 };
 
-export const useAbout = () => useQuery({ queryKey: keys.about, queryFn: () => take(api.GET("/api/about")), staleTime: Infinity });
+const about = queryOptions({ queryKey: keys.about, queryFn: () => take(api.GET("/api/about")), staleTime: Infinity });
+const memory = queryOptions({ queryKey: keys.memory, queryFn: () => take(api.GET("/api/memory/status")), refetchInterval: 5_000, staleTime: 0 });
+const projects = queryOptions({ queryKey: keys.projects, queryFn: () => take(api.GET("/api/projects")) });
+const project = (p: string) => queryOptions({ queryKey: keys.project(p), queryFn: () => take(api.GET("/api/projects/{p}", { params: { path: { p } } })) });
+const jobs = queryOptions({ queryKey: keys.jobs, queryFn: () => take(api.GET("/api/jobs")) });
 
-export const useMemory = () =>
-  useQuery({ queryKey: keys.memory, queryFn: () => take(api.GET("/api/memory/status")), refetchInterval: 5_000, staleTime: 0 });
+export const useAbout = () => useQuery(about);
 
-export const useProjects = () => useQuery({ queryKey: keys.projects, queryFn: () => take(api.GET("/api/projects")) });
+export const useMemory = () => useQuery(memory);
 
-export const useProject = (p: string) =>
-  useQuery({ queryKey: keys.project(p), queryFn: () => take(api.GET("/api/projects/{p}", { params: { path: { p } } })) });
+export const useProjects = () => useQuery(projects);
+
+export const useProject = (p: string) => useQuery(project(p));
+
+/** Asks for what every page shows, before any page is there to ask. `p`: the project of the address, if it names one. */
+export function askAhead(p: string | undefined): void {
+  const asked = [about, p === undefined ? projects : project(p), jobs];
+  for (const one of asked) void client.prefetchQuery(one as typeof about);
+}
 
 export const useRuns = (p: string) =>
   useQuery({ queryKey: keys.project(p, "runs"), queryFn: () => take(api.GET("/api/projects/{p}/runs", { params: { path: { p } } })) });
 
 /** All jobs in the order in which they were submitted; kept fresh by events. */
-export const useJobs = () => useQuery({ queryKey: keys.jobs, queryFn: () => take(api.GET("/api/jobs")) });
+export const useJobs = () => useQuery(jobs);
 
 export const unfinished = (job: Shapes["Job"]): boolean => !["stopped", "interrupted", "failed", "done"].includes(job.state);
 

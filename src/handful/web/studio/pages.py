@@ -1,16 +1,20 @@
 """The built pages: index.html for the addresses of pages, files by their exact names, a plain page where nothing was built.
 
-What may be answered is listed when the server begins: no part of an address ever becomes a part of a path. Knows the folder
-`static` and HTTP; what the pages show is none of its business.
+What may be answered is listed when the server begins: no part of an address ever becomes a part of a path. With index.html
+goes the list of what the page at that address will ask for first, so that the browser fetches it at once and not after
+the code that asks. Knows the folder `static` and HTTP; what the pages show is none of its business.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -40,6 +44,8 @@ _KINDS = {
     ".woff2": "font/woff2",
 }  # fmt: skip
 _PACKED = (".js", ".mjs", ".css", ".html", ".json", ".svg")
+_PARTS = "/parts.json"  # Vite's manifest: what is built of each source, and what that imports
+_PLACE = re.compile(r"/p/(?P<project>[^/]+)(/(?P<step>[^/]+))?.*")
 
 
 @dataclass(frozen=True)
@@ -56,19 +62,22 @@ class Pages:
         self._folder = folder
         self._made = -1
         self._files: dict[str, _File] = {}
-        self._packed: dict[tuple[Path, int], bytes] = {}
+        self._parts: dict[str, Any] = {}
+        self._packed: dict[Path, bytes] = {}
 
     async def answer(self, request: Request) -> Response:
         """A file, the pages' index, or Problem 404."""
         path = request.scope["path"]
         self._look()
-        if path in self._files and path != "/index.html":
-            return await run_in_threadpool(self._sent, self._files[path], request)
+        if path in self._files and path not in ("/index.html", _PARTS):
+            return await self._sent(self._files[path], request)
         if not _PAGES.fullmatch(path):
             raise Problem(404, "there is nothing here")
         if "/index.html" not in self._files:
             return HTMLResponse(_UNBUILT, 503, {"Content-Security-Policy": page.POLICY})
-        return await run_in_threadpool(self._sent, self._files["/index.html"], request)
+        answer = await self._sent(self._files["/index.html"], request)
+        answer.headers["Link"] = ", ".join(self._needed(path, request.headers.get("accept-language", "")))
+        return answer
 
     def _look(self) -> None:
         """List what is there when it was built anew."""
@@ -76,6 +85,7 @@ class Pages:
         made = index.stat().st_mtime_ns if index.is_file() else 0
         if made != self._made:
             self._files, self._packed = dict(self._listed()) if made else {}, {}
+            self._parts = json.loads(self._files[_PARTS].path.read_bytes()) if _PARTS in self._files else {}
             self._made = made
 
     def _listed(self) -> list[tuple[str, _File]]:
@@ -87,15 +97,48 @@ class Pages:
             for path in files if path.suffix in _KINDS
         ]  # fmt: skip
 
-    def _sent(self, file: _File, request: Request) -> Response:
+    async def _sent(self, file: _File, request: Request) -> Response:
         headers = {"Cache-Control": UNCHANGING if file.unchanging else "no-cache", "Vary": "Accept-Encoding"}
-        content = file.path.read_bytes()
         if file.path.suffix in _PACKED and "gzip" in request.headers.get("accept-encoding", ""):
-            key = (file.path, len(content))
-            if key not in self._packed or not file.unchanging:
-                self._packed[key] = gzip.compress(content, 6, mtime=0)
-            content, headers["Content-Encoding"] = self._packed[key], "gzip"
+            if file.path not in self._packed:
+                self._packed[file.path] = await run_in_threadpool(_pack, file.path)
+            content, headers["Content-Encoding"] = self._packed[file.path], "gzip"
+        else:
+            content = await run_in_threadpool(file.path.read_bytes)
         return Response(content, headers=headers, media_type=file.kind)
+
+    def _needed(self, path: str, languages: str) -> Iterator[str]:
+        """Of a page: its code with words and styles, and what `askAhead` of the pages asks, as values of Link (RFC 8288)."""
+        place = _PLACE.fullmatch(path)
+        step = (place["step"] or "collect") if place else "home"
+        words = "ru" if languages.strip().lower().startswith("ru") else "en"
+        for part in dict.fromkeys(
+            [
+                *self._built("index.html"),
+                *self._built(f"src/pages/{step}/index.tsx"),
+                *self._built(f"src/words/{words}.ts"),
+            ]
+        ):
+            yield (
+                f"</{part}>; "
+                + ("rel=preload; as=style" if part.endswith(".css") else "rel=modulepreload")
+                + "; crossorigin"
+            )
+        for asked in ("/api/about", "/api/jobs", f"/api/projects/{place['project']}" if place else "/api/projects"):
+            yield f"<{asked}>; rel=preload; as=fetch; crossorigin"
+
+    def _built(self, name: str) -> Iterator[str]:
+        """Scripts and styles of a source, with those of what it imports."""
+        part = self._parts.get(name, {})
+        for imported in part.get("imports", ()):
+            yield from self._built(imported)
+        yield from part.get("css", ())
+        if "file" in part:
+            yield part["file"]
+
+
+def _pack(path: Path) -> bytes:
+    return gzip.compress(path.read_bytes(), 6, mtime=0)
 
 
 _UNBUILT = page.plain(
