@@ -217,6 +217,8 @@ def test_session_folders_are_suggested_never_applied(tmp_path: Path) -> None:
     assert found.severity == "warning" and len(found.files) == 24
     assert "--labels" in found.fix and "group" in found.fix and not any(s.group for s in data.samples)
     assert set(sources.folders(data.samples).values()) == {"monday", "tuesday", "friday"}
+    hashed = [sample(f"{i % 8:02x}/{i % 8:02x}{i:014x}.png", "ab"[i % 2]) for i in range(80)]
+    assert sources.folders(hashed) == {}, "a studio's media lie in folders by the beginning of their names"
     rows = fixed_table(data.samples, [found], sources=sources.folders(data.samples))
     assert {(row["group"], row["suggested_group"]) for row in rows} == {("", "monday"), ("", "tuesday"), ("", "friday")}
 
@@ -457,11 +459,11 @@ def test_fixed_table_leaves_out_merges_groups_and_only_suggests_labels() -> None
         sample("9.jpg", "dog"), sample("broken.jpg", "dog"), sample("dark.jpg", "dog"),
     ]  # fmt: skip
     found = [
-        Finding("corrupt", "error", "", ("broken.jpg",)),
-        Finding("silent", "warning", "", ("dark.jpg",)),
-        Finding("near-duplicate", "note", "", ("6.jpg", "7.jpg")),
-        Finding("near-duplicate", "note", "", ("8.jpg", "9.jpg")),
-        Finding("leak", "warning", "only a suggestion", ("1.jpg", "6.jpg")),
+        Finding("corrupt", "error", "no_media", files=("broken.jpg",)),
+        Finding("silent", "warning", "constant", files=("dark.jpg",)),
+        Finding("near-duplicate", "note", "alike", files=("6.jpg", "7.jpg")),
+        Finding("near-duplicate", "note", "alike", files=("8.jpg", "9.jpg")),
+        Finding("leak", "warning", "bursts", files=("1.jpg", "6.jpg")),
     ]
     doubt = {"file": "9.jpg", "label": "dog", "suggested": "cat", "given": 0.01, "confidence": 0.98}
     rows = {row["file_name"]: row for row in fixed_table(data, found, [doubt])}

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -449,6 +450,10 @@ def test_findings_are_found_flagged_fixed_and_taken_back(project: Project, tmp_p
     names = {s["id"]: s["name"] for s in project.samples}
     assert {"silent", "label-spelling", "wrong-label"} <= kinds.keys()
     assert [names[i] for i in kinds["silent"]["samples"]] == ["plain.png"] and "plain.png" in kinds["silent"]["message"]
+    russian = project("GET", "/findings", Accept_Language="ru-RU,ru;q=0.9").json["findings"]
+    assert [card["id"] for card in russian] == [card["id"] for card in found["findings"]]
+    assert all(re.search("[а-я]", card["message"]) and re.search("[а-я]", card["fix"]) for card in russian)
+    assert any("plain.png" in card["message"] for card in russian) and "Green" in kinds["label-spelling"]["message"]
     wrong = kinds["wrong-label"]
     assert "wrong.png" in [names[i] for i in wrong["samples"]] and set(wrong["suggestions"]) == set(wrong["samples"])
     doubtful = project.good("GET", "/samples?sort=doubt")["samples"]

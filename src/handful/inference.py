@@ -29,6 +29,7 @@ from handful.files import shown
 from handful.graph import run_threads, session
 from handful.metrics.calibration import softmax
 from handful.runs import FORMAT, Run
+from handful.words import said
 
 MAX_MODEL = 2_000_000_000  # bytes of what is unpacked, as large as an ONNX file can be
 _BATCH = 16
@@ -220,8 +221,8 @@ class Predictor:
                     raise FileError("is a folder without pictures or sounds") from error
             kind = media.sniff(_head(source))
             if kind and kind != self.frontend.modality:
-                wanted = {"image": "pictures", "audio": "sounds"}.get(self.frontend.modality, self.frontend.modality)
-                raise FileError(f"is {_KINDS[kind]}, this model is for {wanted}", kind="format") from error
+                name = "file.sound_for_pictures" if kind == "audio" else "file.picture_for_sounds"
+                raise FileError(said(name), kind="format") from error
             raise
 
     def predict(self, source: str | os.PathLike[str] | bytes | list[Any]) -> Any:
@@ -253,7 +254,7 @@ class Predictor:
                 except FileError as error:
                     batch.append((path, error))
                 except Exception as error:  # a decoder's own fault
-                    batch.append((path, FileError(f"the decoder failed ({type(error).__name__})")))
+                    batch.append((path, FileError(said("file.decoder", how=type(error).__name__))))
                 if len(batch) >= _BATCH:
                     yield from self._batch(batch)
                     batch = []

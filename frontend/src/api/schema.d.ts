@@ -3312,7 +3312,10 @@ export interface operations {
     check_findings: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accept-Language: of the words in the answer */
+                "accept-language"?: string;
+            };
             path: {
                 p: string;
             };
@@ -3376,6 +3379,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description Accept-Language: of the words in the answer */
                 "accept-language"?: string;
             };
             path?: never;
@@ -3409,6 +3413,7 @@ export interface operations {
                 modality?: ("image" | "audio") | null;
             };
             header?: {
+                /** @description Accept-Language: of the words in the answer */
                 "accept-language"?: string;
             };
             path?: never;

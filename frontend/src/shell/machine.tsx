@@ -1,5 +1,6 @@
 // What the machine does now (jobs, memory), and the settings that belong to the browser (language, theme).
 
+import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
 import { unfinished, useJobs, useMemory, useProjects, type Shapes } from "@/api";
@@ -117,6 +118,7 @@ export function Machine() {
 
 export function Settings() {
   const [, again] = useState(0);
+  const queries = useQueryClient(); // the server speaks too
   const choose = (next: Theme) => {
     applyTheme(next);
     again((n) => n + 1);
@@ -127,7 +129,7 @@ export function Settings() {
       <Menu
         label={t("shell.language")}
         icon="globe"
-        items={(Object.keys(languages) as Language[]).map((name) => ({ label: languages[name], checked: name === language(), run: () => void speak(name) }))}
+        items={(Object.keys(languages) as Language[]).map((name) => ({ label: languages[name], checked: name === language(), run: () => void speak(name).then(() => queries.invalidateQueries()) }))}
       />
       <Menu
         label={t("shell.theme")}

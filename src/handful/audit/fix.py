@@ -105,9 +105,13 @@ def _without_copies(samples: Sequence[Sample], notes: dict[str, list[str]]) -> l
         elif sample is min(twins, key=_order):
             if len(twins) > 1:
                 others = [twin.file for twin in twins if twin is not sample]
-                notes[sample.file].append(f"left out as copies: {listed(others)}")
+                notes[sample.file].append(f"left out as copies: {_named(others)}")
             result.append(sample)
     return result
+
+
+def _named(files: Sequence[str]) -> str:
+    return ", ".join(map(shown, listed(files)))
 
 
 def _order(sample: Sample) -> int:
@@ -130,7 +134,7 @@ def _grouped(samples: Sequence[Sample], findings: Sequence[Finding], notes: dict
             others = [i for i in members if _order(samples[i]) > best]
             lost.update(others)
             for i in set(members) - set(others) if others else ():
-                notes[samples[i].file].append(f"left out as near copies: {listed([samples[j].file for j in others])}")
+                notes[samples[i].file].append(f"left out as near copies: {_named([samples[j].file for j in others])}")
         members = [i for i in members if i not in lost]
         alike += [(members[0], i) for i in members[1:]]
     by_group: dict[str, int] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from handful.data import Finding
-from handful.files import shown
+from handful.words import Number
 
 # Of the given labels, what models that had not seen the samples must confirm before their contradiction says anything: below,
 # most of it is their own error, and whoever follows it makes good labels bad.
@@ -90,22 +90,16 @@ def doubtful(
 def to_findings(rows: Iterable[Mapping[str, Any]] | None) -> list[Finding]:
     """One finding with all files, most suspicious first, and the evidence of the first; a note where it cannot be told."""
     if rows is None:
-        text = (
-            "whether labels are wrong cannot be told yet: models are too often wrong on samples that they had not seen"
-        )
-        return [Finding("wrong-label", "note", text, (), "add samples, or try another model, then look again")]
+        return [Finding("wrong-label", "note", "labels_unknown")]
     found = list(rows)
     if not found:
         return []
-    first = found[0]
-    text = (
-        f"{shown(first['file'])} is labelled {shown(first['label'])!r}, looks like {shown(first['suggested'])!r} "
-        f"({first['confidence']:.2f})"
-    )
-    if len(found) > 1:
-        more = ", ".join(shown(str(row["file"])) for row in found[1:_NAMED])
-        text = f"{len(found)} labels may be wrong, most suspicious first: {text}; then {more}" + (
-            " ..." if len(found) > _NAMED else ""
-        )
-    fix = "look at them in this order; hard samples look the same as wrong labels"
-    return [Finding("wrong-label", "warning", text, tuple(str(row["file"]) for row in found), fix)]
+    first, files = found[0], tuple(str(row["file"]) for row in found)
+    values: dict[str, Any] = {
+        "file": files[0], "label": first["label"], "suggested": first["suggested"],
+        "confidence": Number(float(first["confidence"]), "ratio"),
+    }  # fmt: skip
+    if len(found) == 1:
+        return [Finding("wrong-label", "warning", "doubtful_one", values, files)]
+    more = [*files[1:_NAMED], *(["..."] if len(files) > _NAMED else [])]
+    return [Finding("wrong-label", "warning", "doubtful", {**values, "n": len(found), "more": more}, files)]

@@ -15,7 +15,7 @@ from typing import Any
 
 from handful.data import Finding, Sample
 from handful.data.samples import Severity
-from handful.files import shown
+from handful.words import Number, Sentence
 
 MIXED = ("sample_rate_hz", "channels", "seconds", "width", "height", "colour", "format", "encoding")
 
@@ -62,24 +62,22 @@ def _tail(total: int, marked: int, drawn: int, hits: int) -> float:
 def _finding(
     samples: Sequence[Sample],
     some: Sequence[int],
-    text: str,
-    fix: str,
+    name: str,
+    values: Mapping[str, Any],
     severity: Severity = "note",
     always: bool = True,
 ) -> list[Finding]:
     """One finding about the samples `some`; a warning where they go with a class. Not `always`: only then."""
     if not some:
         return []
-    name = goes_with(samples, some)
-    if name:
-        count = sum(samples[i].label == name for i in some)
-        share = "all of them are" if count == len(some) else f"{count} of them are"
-        text += f"; {share} {shown(name)!r}, so a model could learn this in place of the class"
-        fix = f"record or save all classes in the same way, or {fix}"
-        severity = "warning"
-    elif not always:
-        return []
-    return [Finding("format", severity, text, tuple(samples[i].file for i in some), fix)]
+    files = tuple(samples[i].file for i in some)
+    values = {"n": len(some), "of": len(samples), **values}
+    if label := goes_with(samples, some):
+        found, fix = Sentence(f"finding.{name}", values), Sentence(f"finding.{name}.fix", values)
+        count = sum(samples[i].label == label for i in some)
+        values = {"found": found, "advice": fix, "name": label, "n": count, "of": len(some)}
+        return [Finding("format", "warning", "one_class" if count == len(some) else "mostly_one_class", values, files)]
+    return [Finding("format", severity, name, values, files)] if always else []
 
 
 def _values(facts: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
@@ -93,9 +91,9 @@ def _minority(values: Sequence[Any]) -> tuple[Any, list[int]]:
     return common, [i for i, value in enumerate(values) if value != common]
 
 
-def _named(values: Sequence[Any]) -> str:
-    names = [f"{value:,}" if isinstance(value, int) else str(value) for value in sorted(set(values))]
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+def _several(values: Sequence[Any]) -> list[Any]:
+    found = sorted(set(values))
+    return [*found[:4], *(["..."] if len(found) > 4 else [])]
 
 
 def _rates(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -104,17 +102,14 @@ def _rates(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> lis
         return []
     common, others = _minority(rates)
     heard = {min(rate, HEARD_HZ) for rate in rates}
-    text = (
-        f"{len(others)} of {len(rates)} sounds have {_named([rates[i] for i in others])} Hz, the others {common:,} Hz"
-    )
+    values = {"rates": _several([rates[i] for i in others]), "common": common}
     if len(heard) > 1:
-        text += f": above {min(heard) // 2:,} Hz some hold nothing"
-    fix = "record them again at the rate of the others"
-    found = _finding(samples, others, text, fix, "warning" if len(heard) > 1 else "note")
+        found = _finding(samples, others, "rates_deaf", {**values, "limit": min(heard) // 2}, "warning")
+    else:
+        found = _finding(samples, others, "rates", values)
     odd = [i for i, rate in enumerate(rates) if rate not in _COMMON_RATES_HZ]
     if odd and odd != others:
-        text = f"{len(odd)} sounds have an unusual sample rate ({_named([rates[i] for i in odd])} Hz)"
-        found += _finding(samples, odd, text, "listen whether pitch and speed are right; if not, mend the header")
+        found += _finding(samples, odd, "odd_rates", {"rates": _several([rates[i] for i in odd])})
     return found
 
 
@@ -123,10 +118,12 @@ def _channels(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> 
     if not channels:
         return []
     common, others = _minority(channels)
-    names = {1: "one channel", 2: "two channels"}
-    there = " or ".join(names.get(n, f"{n} channels") for n in sorted({channels[i] for i in others}))
-    text = f"{len(others)} of {len(channels)} sounds have {there}, the others {names.get(common, f'{common} channels')}"
-    return _finding(samples, others, text, "nothing: channels are mixed to one")
+    there = [_counted(n) for n in sorted({channels[i] for i in others})]
+    return _finding(samples, others, "channels", {"channels": there, "common": _counted(common)})
+
+
+def _counted(channels: int) -> Sentence:
+    return Sentence({1: "channels.one", 2: "channels.two"}.get(channels, "channels.several"), {"n": channels})
 
 
 def _lengths(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -135,9 +132,10 @@ def _lengths(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> l
         return []
     middle = max(median(seconds), 1e-3)
     far = [i for i, value in enumerate(seconds) if not middle / FAR <= value <= middle * FAR]
-    reach = f"from {min(seconds):.1f} to {max(seconds):.1f} s"
-    text = f"{len(far)} of {len(seconds)} sounds are much longer or shorter than most ({middle:.1f} s): {reach}"
-    return _finding(samples, far, text, "cut long ones into pieces and give the pieces one group")
+    lengths = {"middle": middle, "low": min(seconds), "high": max(seconds)}
+    return _finding(
+        samples, far, "lengths", {name: Number(round(value, 1), "count") for name, value in lengths.items()}
+    )
 
 
 def _sizes(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -148,9 +146,8 @@ def _sizes(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> lis
     middle = median(sides)
     far = [i for i, side in enumerate(sides) if not middle / FAR <= side <= middle * FAR]
     small, large = (sides.index(limit) for limit in (min(sides), max(sides)))
-    reach = f"from {widths[small]} x {heights[small]} to {widths[large]} x {heights[large]} pixels"
-    text = f"{len(far)} of {len(sides)} pictures are much larger or smaller than most: {reach}"
-    return _finding(samples, far, text, "take small ones again: what is enlarged stays blurred")
+    named = {"small": f"{widths[small]} x {heights[small]}", "large": f"{widths[large]} x {heights[large]}"}
+    return _finding(samples, far, "sizes", named)
 
 
 def _colours(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -158,9 +155,7 @@ def _colours(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> l
     if not levels:
         return []
     grey, others = _minority([level < GREY for level in levels])
-    kinds = ("in colour", "grey") if grey else ("grey", "in colour")
-    text = f"{len(others)} of {len(levels)} pictures are {kinds[0]}, the others {kinds[1]}"
-    return _finding(samples, others, text, "make all grey or take all in colour")
+    return _finding(samples, others, "some_coloured" if grey else "some_grey", {})
 
 
 def _containers(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -169,5 +164,5 @@ def _containers(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -
     if not all(kinds):
         return []
     common, others = _minority(kinds)
-    text = f"{len(others)} of {len(kinds)} files are {_named([kinds[i] for i in others])}, the others {common}"
-    return _finding(samples, others, text, f"save all as {common}", always=False)
+    values = {"kinds": _several([kinds[i] for i in others]), "common": common}
+    return _finding(samples, others, "containers", values, always=False)

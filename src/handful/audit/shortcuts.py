@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from handful.data import Finding
+from handful.words import Number, Sentence, load
 
 _LEVELS = 12  # most common values of a name that get a column
 _Row = Callable[[Mapping[str, Any]], list[float]]
@@ -47,30 +48,6 @@ _NAMES: dict[str, _Name] = {
     "channels": lambda seen: str(seen["channels"]),
     "file format": lambda seen: " ".join(str(seen.get(key)) for key in ("format", "encoding", "mode")),
     "camera": lambda seen: seen.get("camera", ""),
-}
-
-# name -> what it is, what to do about it
-_TEXTS = {
-    "border": (
-        "the border of the pictures",
-        "photograph all classes before the same backgrounds, or crop the pictures",
-    ),
-    "brightness": ("the brightness and colour of the pictures", "photograph all classes in the same light"),
-    "dimensions": ("the width and height of the pictures", "take or crop all classes to the same shape"),
-    "camera": ("the camera", "photograph all classes with each camera"),
-    "edges of the sound": (
-        "the first and last 0.2 s of the sounds",
-        "record all classes in the same places; nothing, where the sound itself lasts from beginning to end",
-    ),
-    "loudness": (
-        "the loudness of the sounds",
-        "record all classes at the same distance and level; nothing, where some are louder by nature",
-    ),
-    "length": ("the length of the sounds", "cut all classes to the same length"),
-    "sample rate": ("the sample rate", "record all classes at the same rate"),
-    "channels": ("the number of channels", "save all classes with the same number of channels"),
-    "file size": ("the size of the files", "save all classes by the same program with the same settings"),
-    "file format": ("the kind of file", "save all classes in the same format"),
 }
 
 
@@ -109,11 +86,14 @@ def to_findings(shortcuts: Iterable[Mapping[str, Any]]) -> list[Finding]:
     for row in shortcuts:
         if not row.get("above_chance"):
             continue
-        what, fix = _TEXTS.get(str(row["name"]), (str(row["name"]), "make it the same in all classes"))
-        score = row["score"]
-        message = (
-            f"{what} alone tells the class in {score['value']:.0%} of cases ({score['low']:.0%} to {score['high']:.0%}; "
-            f"chance is {row['chance']:.0%}): a model may learn that in place of the class"
-        )
-        findings.append(Finding("shortcut", "warning", message, (), fix))
+        name, score = str(row["name"]), row["score"]
+        key = f"shortcut.{name.replace(' ', '_')}"
+        known = key in load("en")
+        values = {
+            "name": Sentence(key) if known else name,
+            "advice": Sentence(f"{key}.fix" if known else "shortcut.other.fix"),
+            "chance": Number(row["chance"], "percent"),
+            **{part: Number(score[part], "percent") for part in ("value", "low", "high")},
+        }
+        findings.append(Finding("shortcut", "warning", "shortcut", values))
     return findings

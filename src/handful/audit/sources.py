@@ -5,6 +5,7 @@ Sources that file names tell are `data.pattern.suggest`.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +15,10 @@ from typing import Any
 
 from handful.data import Finding, Sample
 from handful.data.pattern import is_source
-from handful.files import shown
+from handful.words import Number
 
 BURST_SECONDS = 5.0
-_HOW = "if so, write that into the column group of a labels table and add --labels TABLE"
+_HASHED = re.compile(r"[0-9a-f]{16,}")
 
 
 def bursts(samples: Sequence[Sample], facts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -54,8 +55,10 @@ def folders(samples: Sequence[Sample]) -> dict[str, str]:
 
 
 def _folder(sample: Sample) -> str:
-    """Folders of a file without those that stand for its part and its class."""
+    """Folders of a file without those that stand for its part and its class, or that begin its name where that is a hash."""
     parts = list(PurePath(sample.file).parts[:-1])
+    if parts and _HASHED.fullmatch(stem := PurePath(sample.file).stem) and stem.startswith(parts[-1]):
+        del parts[-1]
     if sample.split and len(parts) > 1:
         del parts[0]
     return "/".join(part for part in parts if unicodedata.normalize("NFC", part) != sample.label)
@@ -73,9 +76,9 @@ def from_metadata(samples: Sequence[Sample], facts: Iterable[Mapping[str, Any]])
     findings = []
     if found := folders(samples):
         first, count = Counter(found.values()).most_common(1)[0]
-        text = f"files lie in {len(set(found.values()))} folders that are no classes ({shown(first)}: {count} files): each may be one source"
-        findings.append(Finding("leak", "warning", text, tuple(found), _HOW))
+        values: dict[str, Any] = {"n": len(set(found.values())), "example": first, "count": count}
+        findings.append(Finding("leak", "warning", "folders", values, tuple(found)))
     if found := bursts(samples, facts):
-        text = f"{len(found)} pictures were taken by one camera within {BURST_SECONDS:.0f} s of another ({len(set(found.values()))} bursts)"
-        findings.append(Finding("leak", "warning", text, tuple(found), _HOW))
+        values = {"n": len(found), "seconds": Number(BURST_SECONDS, "count"), "bursts": len(set(found.values()))}
+        findings.append(Finding("leak", "warning", "bursts", values, tuple(found)))
     return findings

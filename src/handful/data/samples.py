@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from handful.words import load, packed
 
 Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about the data that the user should know. `kind` is from the list in `handful check`."""
+    """One thing about the data that the user should know. `kind` is from the list in `handful check`.
+
+    `name` tells which of its kind it is: `finding.NAME` in `locales/` is its sentence and `finding.NAME.fix` what to do about it,
+    both filled from `values`, so that it can be said in any language.
+    """
 
     kind: str
     severity: Severity
-    message: str
+    name: str
+    values: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
-    fix: str = ""
+
+    @property
+    def message(self) -> str:
+        return load("en").text(f"finding.{self.name}", **self.values)
+
+    @property
+    def fix(self) -> str:
+        return load("en").text(f"finding.{self.name}.fix", **self.values)
 
     def to_dict(self) -> dict[str, Any]:
+        """As JSON; `reporting.words.finding` says it again in another language."""
         return {
             "kind": self.kind, "severity": self.severity, "files": list(self.files), "message": self.message, "fix": self.fix,
+            "name": self.name, "values": {name: packed(value) for name, value in self.values.items()},
         }  # fmt: skip
 
 

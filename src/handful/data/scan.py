@@ -24,6 +24,7 @@ from handful.data.samples import Dataset, Finding, Sample
 from handful.data.table import read_table
 from handful.errors import DataError, UsageError
 from handful.files import shown
+from handful.words import Sentence
 
 SPLITS = {
     "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
@@ -91,15 +92,7 @@ def load_data(
         some = _some(samples)
         guess = suggest([Path(sample.file).stem for sample in some], [sample.label for sample in some])
         if guess:
-            findings.append(
-                Finding(
-                    "leak",
-                    "warning",
-                    "file names look as if several samples came from one source",
-                    (),
-                    f'if so, add --pattern "{guess}"',
-                )
-            )
+            findings.append(Finding("leak", "warning", "names_of_sources", {"pattern": guess}))
     return Dataset(root, chosen, tuple(samples), tuple(findings), ignored)
 
 
@@ -140,8 +133,8 @@ def _walk(root: Path, findings: list[Finding]) -> Iterator[str]:
         try:
             entries = sorted(os.listdir(root / folder))
         except OSError as error:
-            message = f"the folder {shown(folder or root.name)} cannot be opened ({error.strerror})"
-            findings.append(Finding("corrupt", "warning", message, (shown(folder),), "check its permissions"))
+            values = {"folder": folder or root.name, "reason": error.strerror or str(error)}
+            findings.append(Finding("corrupt", "warning", "closed_folder", values, (shown(folder),)))
             return
         for entry in entries:
             if entry.startswith(".") or entry in ("__MACOSX", "Thumbs.db", "desktop.ini"):
@@ -149,8 +142,7 @@ def _walk(root: Path, findings: list[Finding]) -> Iterator[str]:
             name = os.path.join(folder, entry)
             path = os.path.join(root, name)
             if os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(real_root):
-                message = f"the link {shown(entry)} leaves the folder and was skipped"
-                findings.append(Finding("format", "note", message, (shown(path),)))
+                findings.append(Finding("format", "note", "link", {"name": entry}, (shown(path),)))
                 continue
             try:
                 mode = os.stat(path).st_mode
@@ -188,21 +180,23 @@ def _labelled(
         rows, misses = _apply(pattern, rows)
         misses = [file for file in misses if Path(file).suffix.lower() in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES]
         if misses:
-            message = (
-                f"{len(misses)} file names do not match the pattern and were left out: "
-                f'"{shown(Path(misses[0]).stem)}" does not look like "{shown(pattern.text)}"'
-            )
-            findings.append(Finding("format", "warning", message, tuple(misses), _better(misses)))
+            values = {
+                "n": len(misses),
+                "name": Path(misses[0]).stem,
+                "pattern": pattern.text,
+                "advice": _better(misses),
+            }
+            findings.append(Finding("format", "warning", "pattern_missed", values, tuple(misses)))
     return [_normal(row) for row in rows]
 
 
-def _better(misses: list[str]) -> str:
+def _better(misses: list[str]) -> Sentence:
     """What to do about a pattern that does not match: another one, where the names suggest it."""
     labels = [parts[-2] if len(parts := Path(file).parts) > 1 else "" for file in misses]
     guess = suggest([Path(file).stem for file in misses], labels)
     if guess is None:
-        return "{} matches anything; folders may give the class"
-    return f'perhaps --pattern "{guess}"' + ("" if "{label}" in guess else " (folders give the class)")
+        return Sentence("pattern.any")
+    return Sentence("pattern.perhaps" if "{label}" in guess else "pattern.perhaps_folders", {"pattern": guess})
 
 
 def _normal(row: Sample) -> Sample:
@@ -251,13 +245,9 @@ def _from_table(root: Path, table: Path, findings: list[Finding]) -> list[Sample
         raise DataError(
             f"{len(conflicts)} files have two labels in {table.name}: {conflicts[0]}", "keep one row for each file"
         )
-    for names, message in ((missing, "are not there"), (outside, "are not inside the data folder")):
+    for names, kind in ((missing, "table_missing"), (outside, "table_outside")):
         if names:
-            findings.append(
-                Finding(
-                    "format", "error", f"{len(names)} files of {table.name} {message}", tuple(names), "mend the table"
-                )
-            )
+            findings.append(Finding("format", "error", kind, {"n": len(names), "table": table.name}, tuple(names)))
     return [rows[name] for name in sorted(rows)]
 
 
@@ -276,29 +266,12 @@ def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[S
             if kind is None and suffix not in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES:
                 ignored += 1
             elif problem:
-                findings.append(
-                    Finding(
-                        "corrupt",
-                        "error",
-                        f"{shown(row.file)} cannot be opened ({problem})",
-                        (row.file,),
-                        "check its permissions",
-                    )
-                )
+                values = {"file": row.file, "reason": problem}
+                findings.append(Finding("corrupt", "error", "closed_file", values, (row.file,)))
             elif not head:
-                findings.append(
-                    Finding("empty", "error", f"{shown(row.file)} is an empty file", (row.file,), "remove it")
-                )
+                findings.append(Finding("empty", "error", "empty_file", {"file": row.file}, (row.file,)))
             elif kind is None:
-                findings.append(
-                    Finding(
-                        "corrupt",
-                        "error",
-                        f"{shown(row.file)} is not a picture or sound",
-                        (row.file,),
-                        "replace or remove it",
-                    )
-                )
+                findings.append(Finding("corrupt", "error", "no_media", {"file": row.file}, (row.file,)))
             elif not row.label.strip():
                 unlabelled.append(row.file)
             else:
@@ -307,22 +280,11 @@ def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[S
                     and suffix not in media.SUFFIXES[kind]
                     and suffix in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES
                 ):
-                    message = (
-                        f"{shown(row.file)} is {'a picture' if kind == 'image' else 'a sound'}, whatever its name says"
-                    )
-                    findings.append(Finding("format", "note", message, (row.file,), "rename it"))
+                    name = "picture_misnamed" if kind == "image" else "sound_misnamed"
+                    findings.append(Finding("format", "note", name, {"file": row.file}, (row.file,)))
                 found.append((replace(row, sha256=sha256), kind))
     if unlabelled:
-        message = f"{len(unlabelled)} files lie outside any class folder and were left out"
-        findings.append(
-            Finding(
-                "format",
-                "warning",
-                message,
-                tuple(unlabelled),
-                "move them into a class folder, or name the classes by --pattern or --labels",
-            )
-        )
+        findings.append(Finding("format", "warning", "unlabelled", {"n": len(unlabelled)}, tuple(unlabelled)))
     return found, ignored
 
 
@@ -352,10 +314,8 @@ def _majority(found: list[tuple[Sample, str]]) -> str:
 def _of_modality(found: list[tuple[Sample, str]], chosen: str, findings: list[Finding]) -> list[Sample]:
     others = [sample.file for sample, kind in found if kind != chosen]
     if others:
-        message = f"{len(others)} files are {'sounds' if chosen == 'image' else 'pictures'} and were left out"
-        findings.append(
-            Finding("format", "warning", message, tuple(others), "train on them separately, or pass --modality")
-        )
+        name = "sounds_left_out" if chosen == "image" else "pictures_left_out"
+        findings.append(Finding("format", "warning", name, {"n": len(others)}, tuple(others)))
     return [sample for sample, kind in found if kind == chosen]
 
 
@@ -402,9 +362,10 @@ def _spelling(samples: Sequence[Sample]) -> list[Finding]:
     for sample in samples:
         twins[bare(sample.label)].add(sample.label)
     return [
-        Finding("label-spelling", "warning", f"these classes differ only in spelling: {', '.join(map(repr, sorted(names)))}", (), "merge the folders if they mean the same")
-        for names in twins.values() if len(names) > 1
-    ]  # fmt: skip
+        Finding("label-spelling", "warning", "spelling", {"names": sorted(names)})
+        for names in twins.values()
+        if len(names) > 1
+    ]
 
 
 def _hollow(root: Path, samples: Sequence[Sample], chosen: str) -> list[Finding]:
@@ -417,7 +378,6 @@ def _hollow(root: Path, samples: Sequence[Sample], chosen: str) -> list[Finding]
         for folder in sorted(entry.name for entry in os.scandir(root / part) if entry.is_dir()):
             label = unicodedata.normalize("NFC", folder)
             if not folder.startswith((".", "__MACOSX")) and folder not in parts and label not in known:
-                what = "pictures" if chosen == "image" else "sounds"
-                message = f"the folder {shown(folder)!r} holds no {what}"
-                found.append(Finding("empty", "warning", message, (os.path.join(part, folder),), "fill or remove it"))
+                name = "no_pictures_in" if chosen == "image" else "no_sounds_in"
+                found.append(Finding("empty", "warning", name, {"folder": folder}, (os.path.join(part, folder),)))
     return found

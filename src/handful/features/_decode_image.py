@@ -11,10 +11,15 @@ import numpy as np
 
 
 class Unreadable(ValueError):
-    """A file that cannot be used: why, what to do about it, and which kind of finding it is."""
+    """A file that cannot be used: why, what to do about it, and which kind of finding it is.
 
-    def __init__(self, message: str, hint: str = "", kind: str = "corrupt") -> None:
+    `name` and `values`: the same for who has other languages, see `image.refused`.
+    """
+
+    def __init__(self, name: str, message: str, hint: str = "", kind: str = "corrupt", **values: Any) -> None:
         super().__init__(message)
+        self.name = name
+        self.values = values
         self.hint = hint
         self.kind = kind
 
@@ -42,25 +47,27 @@ def _open(data: bytes) -> Any:
     formats = list(FORMATS)
     if data[4:8] == b"ftyp":  # ISO media: HEIC or AVIF
         if not _register_phone_formats():
-            raise Unreadable("a HEIC or AVIF photo needs a decoder", "pip install 'handful[phone]'", kind="format")
+            hint = "pip install 'handful[phone]'"
+            raise Unreadable("phone_photo", "a HEIC or AVIF photo needs a decoder", hint, kind="format")
         formats += PHONE_FORMATS
     try:
         picture = Image.open(io.BytesIO(data), formats=[f for f in formats if f in _known(Image)])
     except Exception as error:
         if isinstance(error, Image.DecompressionBombError):
+            most = MAX_PIXELS // 1_000_000
             raise Unreadable(
-                f"more than {MAX_PIXELS // 1_000_000} million pixels", "make a smaller copy", kind="format"
+                "huge", f"more than {most} million pixels", "make a smaller copy", kind="format", most=most
             ) from error
-        raise Unreadable("not a picture that can be read", "open it in another program and save it again") from error
+        hint = "open it in another program and save it again"
+        raise Unreadable("no_picture", "not a picture that can be read", hint) from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise Unreadable(
-            f"{width} x {height} pixels, the limit is {MAX_PIXELS // 1_000_000} million",
-            "make a smaller copy",
-            kind="format",
-        )
+        most = MAX_PIXELS // 1_000_000
+        message = f"{width} x {height} pixels, the limit is {most} million"
+        raise Unreadable("large", message, "make a smaller copy", kind="format", size=f"{width} x {height}", most=most)
     if min(width, height) < MIN_SIDE:
-        raise Unreadable(f"{width} x {height} pixels is too small", "remove it", kind="format")
+        size = f"{width} x {height}"
+        raise Unreadable("small", f"{size} pixels is too small", "remove it", kind="format", size=size)
     return picture
 
 
@@ -118,7 +125,10 @@ def decode(source: Path | bytes, size: int, fit: str) -> tuple[np.ndarray, dict[
         except Unreadable:
             raise
         except Exception as error:
-            raise Unreadable(f"the picture is damaged ({type(error).__name__})", "replace or remove it") from error
+            how = type(error).__name__
+            raise Unreadable(
+                "damaged_picture", f"the picture is damaged ({how})", "replace or remove it", how=how
+            ) from error
         if fit == "stretch":
             rgb = rgb.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
         else:
@@ -135,7 +145,8 @@ def _content(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"cannot be opened ({error.strerror})", "check the file's permissions") from error
+        why = error.strerror or str(error)
+        raise Unreadable("closed", f"cannot be opened ({why})", "check the file's permissions", reason=why) from error
     if not data:
-        raise Unreadable("the file is empty", "remove it", kind="empty")
+        raise Unreadable("empty", "the file is empty", "remove it", kind="empty")
     return data

@@ -21,6 +21,7 @@ import numpy as np
 
 from handful.errors import FileError, MissingExtra
 from handful.registry import optional
+from handful.words import Number, Said, said
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 64
@@ -29,16 +30,16 @@ MAX_VALUE = 1e6  # beyond this no recording goes, also not one whose floats were
 
 SNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"caff", b"fLaC", b"OggS")
 FOREIGN = {
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF8": "a GIF picture",
-    b"%PDF": "a PDF document",
-    b"\x7fELF": "a program",
-    b"PK\x03\x04": "a ZIP archive",
-    b"MThd": "a MIDI score, which holds no sound",
-    b"<": "a web page or XML text",
+    b"\x89PNG": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"GIF8": "gif",
+    b"%PDF": "pdf",
+    b"\x7fELF": "program",
+    b"PK\x03\x04": "zip",
+    b"MThd": "midi",
+    b"<": "web",
 }
-FORMATS = "WAV, FLAC, OGG, MP3 or AIFF"
+_SAVE = said("file.save_sound")
 
 
 @dataclass
@@ -51,7 +52,11 @@ class SoundStream:
     encoding: str
     blocks: Iterator[np.ndarray]
     claimed_seconds: float  # what the header says
-    notes: list[str] = field(default_factory=list)  # what is wrong with the file although it can be used
+    notes: list[Said] = field(default_factory=list)  # what is wrong with the file although it can be used
+
+
+def _seconds(value: float) -> Number:
+    return Number(round(value, 2), "count")
 
 
 def kind_of(head: bytes) -> str:
@@ -138,7 +143,7 @@ def open_sound(source: Path | bytes) -> Iterator[SoundStream]:
         head = file.read(1 << 16)
         file.seek(0)
         if not head:
-            raise FileError("the file is empty (0 bytes)", "delete it or record it again", kind="empty")
+            raise FileError(said("file.empty_sound"), said("file.empty_sound.fix"), kind="empty")
         kind = kind_of(head)
         if not kind:
             raise _foreign(head)
@@ -161,7 +166,8 @@ def _binary(source: Path | bytes) -> Iterator[BinaryIO]:
     try:
         file = open(source, "rb", buffering=0)  # libsndfile reads from the same descriptor: nothing may be read ahead
     except OSError as error:
-        raise FileError(f"cannot be opened: {error.strerror or error}", "check the path and its permissions") from error
+        message = said("file.closed", reason=error.strerror or str(error))
+        raise FileError(message, said("file.closed.fix")) from error
     with file:
         yield file
 
@@ -169,18 +175,18 @@ def _binary(source: Path | bytes) -> Iterator[BinaryIO]:
 def _foreign(head: bytes) -> FileError:
     for magic, name in FOREIGN.items():
         if head.lstrip().startswith(magic):
-            return FileError(f"is {name}, not a sound", "remove it from the sounds", kind="format")
-    return FileError("is not a sound file of a known format", f"save it as {FORMATS}", kind="corrupt")
+            return FileError(
+                said("file.foreign", what=said(f"foreign.{name}")), said("file.foreign.fix"), kind="format"
+            )
+    return FileError(said("file.no_sound"), _SAVE, kind="corrupt")
 
 
 def _checked(stream: SoundStream) -> SoundStream:
     if not MIN_RATE_HZ <= stream.rate_hz <= MAX_RATE_HZ:
-        raise FileError(
-            f"claims a sample rate of {stream.rate_hz:,} Hz, which no recording has",
-            f"rates from {MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} Hz are read; correct the header or save it again",
-        )
+        hint = said("file.rate.fix", low=MIN_RATE_HZ, high=MAX_RATE_HZ)
+        raise FileError(said("file.rate", rate=stream.rate_hz), hint)
     if not 1 <= stream.channels <= MAX_CHANNELS:
-        raise FileError(f"claims {stream.channels} channels", f"up to {MAX_CHANNELS} channels are read")
+        raise FileError(said("file.channels", n=stream.channels), said("file.channels.fix", most=MAX_CHANNELS))
     return stream
 
 
@@ -194,9 +200,8 @@ def _open_sndfile(file: BinaryIO) -> Iterator[SoundStream]:
         sound = soundfile.SoundFile(source, closefd=False)
     except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
-        raise FileError(
-            f"cannot be decoded: {reason[:1].lower()}{reason[1:]}", f"save it again as {FORMATS}"
-        ) from error
+        message = said("file.undecodable", reason=f"{reason[:1].lower()}{reason[1:]}")
+        raise FileError(message, _SAVE) from error
     with sound:
         stream = SoundStream(
             rate_hz=sound.samplerate,
@@ -210,7 +215,7 @@ def _open_sndfile(file: BinaryIO) -> Iterator[SoundStream]:
             claimed, there = int(wrong[1]), int(wrong[2])
             if claimed < 0xFFFFFFF0 and there < claimed:  # the highest sizes mean "not known", written by pipes
                 stream.claimed_seconds = claimed / max(1, there) * stream.claimed_seconds
-                stream.notes.append(f"the header claims {claimed:,} bytes of sound, {there:,} are there")
+                stream.notes.append(said("flaw.header", claimed=claimed, there=there))
         stream.blocks = _sndfile_blocks(sound, stream)
         yield stream
 
@@ -225,17 +230,16 @@ def _sndfile_blocks(sound: Any, stream: SoundStream) -> Iterator[np.ndarray]:
             block = sound.read(frames, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, OSError, RuntimeError) as error:
             if not done:
-                raise FileError(
-                    "cannot be decoded: it is damaged from the start", f"save it again as {FORMATS}"
-                ) from error
-            stream.notes.append(f"breaks off after {done / sound.samplerate:.2f} s")
+                raise FileError(said("file.damaged_sound"), _SAVE) from error
+            stream.notes.append(said("flaw.breaks", seconds=_seconds(done / sound.samplerate)))
             return
         if not len(block):
             break
         done += len(block)
         yield block
     if sound.frames < 1 << 62 and done < 0.98 * sound.frames - 4096:
-        stream.notes.append(f"ends after {done / sound.samplerate:.2f} s of {stream.claimed_seconds:.2f} s")
+        ends, of = _seconds(done / sound.samplerate), _seconds(stream.claimed_seconds)
+        stream.notes.append(said("flaw.ends", seconds=ends, of=of))
 
 
 @contextlib.contextmanager
@@ -244,19 +248,18 @@ def _open_av(file: BinaryIO, demuxer: str) -> Iterator[SoundStream]:
         av = optional("av", "phone", "sound from telephones and browsers (M4A, AAC, MP4, WebM)")
     except MissingExtra as error:
         raise FileError(error.message, error.hint, kind="format") from error
-    hint = f"save it as {FORMATS}"
     try:
         # The demuxer is named, so that no playlist or concatenation script can make FFmpeg open other files.
         container = av.open(file, format=demuxer, metadata_errors="ignore")
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise FileError("cannot be decoded: the container is damaged", hint) from error
+        raise FileError(said("file.damaged_container"), _SAVE) from error
     with container:
         if not container.streams.audio:
-            raise FileError("holds no sound track", hint, kind="format")
+            raise FileError(said("file.no_track"), _SAVE, kind="format")
         track = container.streams.audio[0]
         context = track.codec_context
         if not context.sample_rate or not context.layout.nb_channels:
-            raise FileError("cannot be decoded: the sound track has no sample rate", hint)
+            raise FileError(said("file.no_rate"), _SAVE)
         stream = SoundStream(
             rate_hz=context.sample_rate,
             channels=context.layout.nb_channels,
@@ -281,5 +284,5 @@ def _av_blocks(av: Any, container: Any, track: Any, stream: SoundStream) -> Iter
                 yield block
     except (av.FFmpegError, ValueError) as error:
         if not done:
-            raise FileError("cannot be decoded: it is damaged from the start", f"save it as {FORMATS}") from error
-        stream.notes.append(f"breaks off after {done / stream.rate_hz:.2f} s")
+            raise FileError(said("file.damaged_sound"), _SAVE) from error
+        stream.notes.append(said("flaw.breaks", seconds=_seconds(done / stream.rate_hz)))

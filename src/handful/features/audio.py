@@ -21,6 +21,7 @@ from handful.features import _sound_augment as change
 from handful.features import _sound_edges, _spectra, close_hashes, frontends
 from handful.features._sound_file import MAX_RATE_HZ, MAX_VALUE, MIN_RATE_HZ, SoundStream, open_sound
 from handful.graph import Graph
+from handful.words import Number, packed, said
 
 DEFAULT_RATE_HZ = 16_000
 DEFAULT_SECONDS = 5.0
@@ -102,7 +103,7 @@ class Meter:
         if self.first_bad >= 0:
             facts["first_not_finite_seconds"] = round(self.first_bad / rate, 4)
         if self.stream.notes:
-            facts["notes"] = list(self.stream.notes)
+            facts["notes"] = [packed(note) for note in self.stream.notes]
         return facts
 
 
@@ -214,12 +215,11 @@ class AudioFrontend:
                 else:
                     kept.append(wave)
         if not meter.frames:
-            raise FileError("holds no sound (0 samples)", "delete it or record it again", kind="empty")
+            raise FileError(said("file.soundless"), said("file.soundless.fix"), kind="empty")
         if meter.bad > 0.5 * meter.frames:
-            raise FileError(
-                f"{meter.bad:,} of {meter.frames:,} samples are not finite, the first at {meter.first_bad / stream.rate_hz:.3f} s",
-                "save it again from the program that made it",
-            )
+            first = Number(meter.first_bad / stream.rate_hz, "seconds")
+            message = said("file.not_finite", n=meter.bad, of=meter.frames, first=first)
+            raise FileError(message, said("file.not_finite.fix"))
         total = max(1, total)
         starts = self.window_starts(total)
         if total <= limit:

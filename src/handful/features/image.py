@@ -20,6 +20,7 @@ from handful.errors import FileError
 from handful.features import close_hashes, frontends
 from handful.features._decode_image import Unreadable, _content, decode
 from handful.graph import Graph
+from handful.words import said
 
 # Copies that were rescaled, recompressed or slightly brightened stay below both; different frames of one scene do not.
 _NEAR_BITS = 24  # of 256
@@ -94,6 +95,11 @@ def origin(content: bytes, kind: str | None) -> dict[str, str]:
     return {key: value[:40] for key, value in found.items() if value}
 
 
+def refused(error: Unreadable) -> FileError:
+    """The same in the words of `locales/`."""
+    return FileError(said(f"file.{error.name}", **error.values), said(f"file.{error.name}.fix"), error.kind)
+
+
 @dataclass(frozen=True)
 class ImageFrontend:
     """Photos of one size, see `features.Frontend`. Items are uint8 [size, size, 3], one a file."""
@@ -125,7 +131,7 @@ class ImageFrontend:
             content = source if isinstance(source, bytes) else _content(source)
             pixels, facts = decode(content, self.size, self.fit)
         except Unreadable as error:
-            raise FileError(str(error), error.hint, error.kind) from error
+            raise refused(error) from error
         small = pixels.reshape(-1, 3).astype(np.float32)
         code, cells = fingerprint(pixels)
         facts |= {"hash": code, "cells": cells, "constant": bool(small.std(axis=0).max() < 1.0)}

@@ -9,6 +9,7 @@ from typing import Any
 
 from handful.metrics.intervals import wilson
 from handful.reporting.words import Name, Number, Sentence, chance, load, shortcut_name
+from handful.reporting.words import finding as finding_said
 
 WIDE_INTERVAL = 0.2
 GOOD = 0.95  # accuracy from which no other method is advised
@@ -48,8 +49,8 @@ def _about_data(result: dict[str, Any]) -> list[Sentence]:
     found = []
     for finding in findings:  # a figure that may be far too good comes first
         if finding.get("kind") == "leak" and finding.get("severity") == "warning":
-            said = {"message": str(finding.get("message", "")), "fix": str(finding.get("fix", ""))}
-            found.append(Sentence("advice.sources", said))
+            message, fix = finding_said(finding)
+            found.append(Sentence("advice.sources", {"message": message, "fix": fix}))
     if urgent:
         found.append(Sentence("advice.errors", {"n": len(urgent)}))
     if doubtful := result.get("doubtful"):

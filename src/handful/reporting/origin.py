@@ -7,24 +7,27 @@ import shlex
 from typing import Any
 
 from handful.files import shown
+from handful.reporting import words
 from handful.reporting.evidence import Evidence, Media
 from handful.reporting.words import Name, Number, Sentence, Words
+from handful.words import retold
 
 FILES_SHOWN = 8
 
 
-def findings(result: dict[str, Any]) -> dict[str, Any]:
+def findings(result: dict[str, Any], texts: Words) -> dict[str, Any]:
     order = {"error": 0, "warning": 1, "info": 2}
     rows = []
-    for finding in result.get("findings") or []:
-        severity = finding.get("severity") if finding.get("severity") in ("error", "warning") else "info"
-        files = [str(file) for file in finding.get("files") or []]
+    for row in result.get("findings") or []:
+        severity = row.get("severity") if row.get("severity") in ("error", "warning") else "info"
+        message, fix = (retold(text, texts) for text in words.finding(row))
+        files = [str(file) for file in row.get("files") or []]
         rows.append(
             {
                 "severity": severity,
-                "kind": str(finding.get("kind", "")),
-                "message": str(finding.get("message", "")),
-                "fix": str(finding.get("fix") or ""),
+                "kind": str(row.get("kind", "")),
+                "message": message,
+                "fix": fix,
                 "files": files[:FILES_SHOWN],
                 "more": files[FILES_SHOWN:],
                 "count": len(files),

@@ -70,7 +70,7 @@ def _sections(found: Evidence, gallery: Gallery, texts: Words) -> dict[str, Any]
         "samples": gallery if gallery.tiles else None,
         "groups": results.groups(result),
         "averages": results.averages(result),
-        "findings": origin.findings(result),
+        "findings": origin.findings(result, texts),
         "leak": trust.leak(result),
         "shortcuts": trust.shortcuts(result),
         "curve": trust.curve(result),

@@ -1,179 +1,18 @@
-"""What a result means, in sentences, in English and Russian.
-
-A sentence is a key of `locales/LANG.json` and the values that go into it; whoever shows it (terminal, HTML) decides how a
-value looks. Knows the keys of run.json; knows nothing about files, charts or HTML elements.
-"""
+"""What a result means, in sentences: see `handful.words`. Knows the keys of run.json; knows nothing about files, charts or HTML."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from handful.errors import UsageError
-from handful.files import shown
-
-LOCALES = Path(__file__).parent.parent / "locales"
-NO_BREAK = "\u00a0"
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number and how it is to be read. `path` is where run.json holds it, empty for what is derived.
-
-    `kind`: percent (of a fraction), points (the size of a difference of fractions), change and drop (the same with its sign;
-    a drop has none when it is one), bound (a change without its unit), count, seconds, milliseconds, bytes, round (to a whole), ratio, probability (two decimals), p_value, compact
-    (736 k). `opens` names the view of samples behind a derived number.
-    """
-
-    value: float | int | None
-    kind: str
-    path: tuple[str | int, ...] = ()
-    opens: str = ""
-
-
-@dataclass(frozen=True)
-class Name:
-    """A name that somebody else chose: a class, a file, a group."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Sentence:
-    key: str
-    values: dict[str, Any] = field(default_factory=dict)
-
-
-class Words:
-    """The texts of one language."""
-
-    def __init__(self, lang: str, texts: dict[str, Any]) -> None:
-        self.lang = lang
-        self._texts = texts
-
-    def keys(self) -> set[str]:
-        return set(self._texts)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._texts
-
-    def pattern(self, key: str, values: dict[str, Any]) -> str:
-        """The text of `key`; where it has plural forms, the one that fits the count called `n`."""
-        text = self._texts[key]
-        if isinstance(text, str):
-            return text
-        n = values.get("n", 0)
-        count = n.value if isinstance(n, Number) else n
-        return str(text.get(_plural(self.lang, int(count or 0)), text["other"]))
-
-    def text(self, key: str, **values: Any) -> str:
-        """Plain text. Names lose nothing but their control characters, which become visible."""
-        return self.pattern(key, values).format(**{name: self.plain(value) for name, value in values.items()})
-
-    def say(self, sentence: Sentence) -> str:
-        return self.text(sentence.key, **sentence.values)
-
-    def plain(self, value: Any) -> str:
-        if isinstance(value, Number):
-            return self.number(value)
-        if isinstance(value, Name):
-            return shown(value.text)
-        if isinstance(value, Sentence):
-            return self.say(value)
-        return shown(value) if isinstance(value, str) else self.number(Number(value, "count"))
-
-    def number(self, number: Number) -> str:
-        value = number.value
-        if value is None:
-            return "–"
-        match number.kind:
-            case "percent":
-                return self._percent(float(value))
-            case "points":
-                return self._points(float(value))
-            case "change" | "drop" | "bound":
-                sign = "" if abs(value) < 0.0005 else "−" if value < 0 else "" if number.kind == "drop" else "+"
-                return sign + (self._digits(value) if number.kind == "bound" else self._points(float(value)))
-            case "p_value":
-                return self._decimal(f"{value:.3f}" if value >= 0.001 else "< 0.001")
-            case "probability":
-                small, large = 0 < value < 0.005, 0.995 <= value < 1
-                return self._decimal("< 0.01" if small else "> 0.99" if large else f"{value:.2f}")
-            case "milliseconds":
-                return self.text(
-                    "unit.milliseconds", value=self._decimal(f"{value:.3g}" if value < 1000 else f"{value:.0f}")
-                )
-            case "seconds":
-                return self._seconds(float(value))
-            case "bytes":
-                return self._scaled(float(value), (("byte.g", 1e9), ("byte.m", 1e6), ("byte.k", 1e3)), "byte.1")
-            case "compact":
-                return self._scaled(float(value), (("compact.g", 1e9), ("compact.m", 1e6), ("compact.k", 1e3)), "")
-            case "round":
-                value = round(value)
-            case "ratio":
-                return self._decimal(f"{value:.2f}")
-        return (
-            f"{value:,}".replace(",", NO_BREAK if self.lang == "ru" else ",")
-            if isinstance(value, int)
-            else self._decimal(f"{value:g}")
-        )
-
-    def _decimal(self, digits: str) -> str:
-        return digits.replace(".", ",") if self.lang == "ru" else digits
-
-    def _percent(self, value: float) -> str:
-        # 997 of 1000 is not "100 %": nothing but all and none is shown as 100 and 0.
-        if 0 < value < 1 and round(100 * value) in (0, 100):
-            return self._decimal(f"{min(max(100 * value, 0.1), 99.9):.1f}") + " %"
-        return f"{100 * value:.0f} %"
-
-    def _points(self, value: float) -> str:
-        """The size of a difference; who says it, says its direction."""
-        digits = self._digits(value)
-        # A broken number takes the genitive singular in Russian, which is the form after 2 to 4.
-        return self.text("unit.points", n=int(digits) if digits.isdigit() else 2, digits=digits)
-
-    def _digits(self, value: float) -> str:
-        points = abs(100 * value)
-        whole = points >= 9.95 or abs(points - round(points)) < 0.05
-        return self._decimal(f"{points:.0f}" if whole else f"{points:.1f}")
-
-    def _seconds(self, value: float) -> str:
-        if value >= 60:
-            return self.text("unit.minutes", minutes=int(value // 60), seconds=int(value % 60))
-        digits = f"{value:.2f}" if value < 1 else f"{value:.1f}"
-        return self.text("unit.seconds", seconds=self._decimal(digits))
-
-    def _scaled(self, value: float, units: tuple[tuple[str, float], ...], unit: str) -> str:
-        for key, scale in units:
-            if value >= scale:
-                return f"{self._decimal(f'{value / scale:.3g}' if value < 1e3 * scale else f'{value / scale:.0f}')} {self._texts[key]}"
-        return f"{value:g} {self._texts[unit]}" if unit else f"{value:g}"
-
-
-def _plural(lang: str, n: int) -> str:
-    """Plural category by the rules of Unicode CLDR for whole numbers."""
-    if lang == "ru":
-        if n % 10 == 1 and n % 100 != 11:
-            return "one"
-        return "few" if 2 <= n % 10 <= 4 and not 12 <= n % 100 <= 14 else "other"
-    return "one" if n == 1 else "other"
-
-
-def languages() -> list[str]:
-    return sorted(path.stem for path in LOCALES.glob("*.json"))
-
-
-@lru_cache
-def load(lang: str) -> Words:
-    """The texts of `lang`. Raises UsageError for a language that there is not."""
-    if lang not in languages():
-        raise UsageError(f"there is no language {lang!r}", f"known: {', '.join(languages())}")
-    return Words(lang, json.loads((LOCALES / f"{lang}.json").read_text(encoding="utf-8")))
+from handful.words import NO_BREAK as NO_BREAK
+from handful.words import Name as Name
+from handful.words import Number as Number
+from handful.words import Sentence as Sentence
+from handful.words import Words as Words
+from handful.words import languages as languages
+from handful.words import load as load
+from handful.words import said, unpacked
 
 
 def chance(result: dict[str, Any]) -> tuple[float, str]:
@@ -253,3 +92,12 @@ def shortcut_name(row: dict[str, Any]) -> Sentence | Name:
     name = str(row.get("name", ""))
     key = f"shortcut.{name.replace(' ', '_')}"
     return Sentence(key) if key in load("en") else Name(name)
+
+
+def finding(row: Mapping[str, Any]) -> tuple[str, str]:
+    """(what was found, what to do) by a row of `findings`, as `Said`; what these words do not know is as it was written."""
+    try:
+        key, values = f"finding.{row['name']}", {name: unpacked(value) for name, value in row["values"].items()}
+        return said(key, **values), said(f"{key}.fix", **values)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return str(row.get("message", "")), str(row.get("fix") or "")

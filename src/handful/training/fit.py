@@ -118,9 +118,7 @@ def _test_part(recipe: Recipe, dataset: Dataset) -> Dataset | None:
                 "name its folders like the training folders",
             )
         strange = sorted(set(other.classes) - set(dataset.classes))
-        note = Finding(
-            "format", "warning", f"the test folder has classes that were not trained: {', '.join(map(shown, strange))}"
-        )
+        note = Finding("format", "warning", "test_classes", {"names": strange})
         return Dataset(other.root, other.modality, tuple(known), other.findings + ((note,) if strange else ()))
     part = dataset.part("test")
     return part if len(part) else None
@@ -167,8 +165,7 @@ def _leaks(samples: list[Sample], trial: Trial) -> list[Finding]:
         if a < len(trained) <= b and both[a].sha256 != both[b].sha256
     }
     found = []
-    for files, how in ((same, "are also training files"), (near - same, "are near copies of training files")):
+    for files, name in ((same, "test_trained"), (near - same, "test_alike")):
         if files:
-            message = f"{len(files)} test files {how}"
-            found.append(Finding("leak", "error", message, tuple(sorted(files)), "remove them from one side"))
+            found.append(Finding("leak", "error", name, {"n": len(files)}, tuple(sorted(files))))
     return found

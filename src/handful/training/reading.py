@@ -20,6 +20,7 @@ from handful.features import Frontend
 from handful.files import Store, cache_dir, to_json
 from handful.graph import run_threads
 from handful.models import digest
+from handful.words import said
 
 _CHUNK = 500  # samples asked of the cache at a time
 _AHEAD = 16  # files decoded and waiting per thread: enough to hide the disk, small beside a batch
@@ -108,6 +109,6 @@ class Reader:
         except FileError:
             raise
         except MemoryError as error:
-            raise FileError("too large for the memory of this machine", "make a smaller copy", kind="format") from error
+            raise FileError(said("file.memory"), said("file.memory.fix"), kind="format") from error
         except Exception as error:  # a decoder's own fault: the file is named, the rest goes on
-            raise FileError(f"the decoder failed ({type(error).__name__})", "replace or remove it") from error
+            raise FileError(said("file.decoder", how=type(error).__name__), said("file.decoder.fix")) from error

@@ -171,9 +171,8 @@ def arrange(
     alone = [c for c in range(len(names)) if len(np.unique(groups[labels == c])) < 2]
     for c in alone:
         n = int((labels == c).sum())
-        reason = "it has one sample" if n == 1 else f"its {n} samples are one group"
-        message = f"the class {shown(names[c])!r} cannot be tested: {reason}"
-        findings.append(Finding("too-few", "warning", message, (), "add samples from other sources"))
+        name = "untested_single" if n == 1 else "untested_group"
+        findings.append(Finding("too-few", "warning", name, {"name": names[c], "n": n}))
     if len(alone) == len(names):
         raise DataError(
             "no class can be tested: each lies in a single group",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import DataError, FileError, HandfulError
 from handful.runs import Teller as Teller
+from handful.words import packed, said
 
 if TYPE_CHECKING:
     from handful.config import Recipe
@@ -41,7 +42,8 @@ def check(
         settings: fields of the recipe, e.g. `model="squeezenet1_0"`.
 
     Returns:
-        {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix"}],
+        {"schema", "samples", "classes": {name: n}, "findings": [{"kind", "severity", "files", "message", "fix",
+        "name", "values"}],
         "suggested": {file with a doubtful label: class that is more likely}, "skipped"}
     """
     from handful.audit.fix import one_spelling
@@ -105,14 +107,15 @@ def _shortcuts(recipe: Recipe, dataset: Dataset, samples: list[Sample], reader: 
 
 def _by_model(
     recipe: Recipe, dataset: Dataset, teller: Teller
-) -> tuple[list[dict[str, Any]] | None, list[dict[str, str]]]:
+) -> tuple[list[dict[str, Any]] | None, list[dict[str, Any]]]:
     """(likely wrong labels, what was skipped and why)."""
 
-    def skip(why: str, command: str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-        return [], [{"what": "likely wrong labels", "why": why, "command": command}]
+    def skip(why: str, command: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        row = {"what": said("check.labels"), "why": why, "command": command}
+        return [], [row | {"values": {key: packed(text) for key, text in row.items()}}]
 
     if importlib.util.find_spec("onnx") is None:
-        return skip("they need a model, and training is not installed", "pip install 'handful[learn]'")
+        return skip(said("check.no_training"), "pip install 'handful[learn]'")
     from handful.training import studies
     from handful.training.trial import Trial
 

@@ -160,6 +160,7 @@ def evaluate(
     """
     import numpy as np
 
+    from handful.audit.doctor import unreadable
     from handful.data import Finding, load_data
     from handful.data.splits import join
     from handful.errors import DataError, FileError
@@ -172,24 +173,12 @@ def evaluate(
     known = [s for s in dataset.samples if s.label in predictor.classes]
     findings = list(dataset.findings)
     if strange := sorted(set(dataset.classes) - set(predictor.classes)):
-        findings.append(
-            Finding(
-                "format", "warning", f"classes the model does not know were left out: {', '.join(map(shown, strange))}"
-            )
-        )
+        findings.append(Finding("format", "warning", "unknown_classes", {"names": strange}))
     answers = list(predictor.stream(s.path for s in known))
     rows = [(s, a) for s, a in zip(known, answers, strict=True) if not isinstance(a, tuple)]
     for sample, answer in zip(known, answers, strict=True):
         if isinstance(answer, tuple) and isinstance(answer[1], FileError):
-            findings.append(
-                Finding(
-                    answer[1].kind,
-                    "error",
-                    f"{shown(sample.file)}: {answer[1].message}",
-                    (sample.file,),
-                    answer[1].hint,
-                )
-            )
+            findings.append(unreadable(sample, answer[1]))
     if not rows:
         raise DataError(
             "none of the files has a class that the model knows",

@@ -6,6 +6,7 @@ import { useLocation } from "wouter";
 import { api, keys, take, unfinished, useAbout, useJobs, type Shapes } from "@/api";
 import type { PageProps } from "@/app";
 import { Button, ButtonLink, Card, EmptyState, Icon, Loading, Notice, Progress, Tabs, toastProblem } from "@/design";
+import { stageOf } from "@/jobs";
 import { pathOf } from "@/shell/steps";
 import { duration, t, when } from "@/words";
 import { FindingItem } from "./finding";
@@ -25,7 +26,7 @@ function Working({ job }: { job: Job }) {
       toastProblem(error);
     });
   };
-  const words = [job.progress?.stage, job.eta_seconds ? t("shell.left", { time: duration(job.eta_seconds) }) : ""].filter(Boolean).join(" · ");
+  const words = [stageOf(job), job.eta_seconds ? t("shell.left", { time: duration(job.eta_seconds) }) : ""].filter(Boolean).join(" · ");
   return (
     <Card className="check-working" aria-label={t("check.working")}>
       <div className="row apart">

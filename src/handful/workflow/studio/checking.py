@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import time
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import DataError
 from handful.files import atomic_write, read_json_lines, shown, to_json
+from handful.reporting import words
+from handful.words import Words, load, retold, said, unpacked
 
 if TYPE_CHECKING:
     from handful.jobs import Job
@@ -73,24 +74,37 @@ def _table_print(table: Path) -> str:
 # -- looking -----------------------------------------------------------------------------------------------------------
 
 
-def findings(studio: Studio, project: str) -> dict[str, Any]:
+def findings(studio: Studio, project: str, lang: str = "en") -> dict[str, Any]:
     """In the shape of the wire: what is still to be mended of what was found at the last look."""
     opened = studio.project(project)
     kept = _read(opened.findings)
     if not kept:
         return {"made": None, "fresh": False, "findings": []}
     fresh = kept.get("labels") == _fingerprint((s.id, s.label, s.group) for s in opened.samples)
-    return {"made": kept["made"], "fresh": fresh, "findings": _cards(opened, kept), "skipped": kept.get("skipped", [])}
+    texts = load(lang, "studio")
+    cards = [_card(opened, kept, number, row, ids, texts) for number, row, ids in _open(opened, kept)]
+    return {
+        "made": kept["made"],
+        "fresh": fresh,
+        "findings": cards,
+        "skipped": [_left(row, texts) for row in kept.get("skipped", [])],
+    }
+
+
+def _left(row: Mapping[str, Any], texts: Words) -> dict[str, str]:
+    """What was not looked for, why, and what to do."""
+    values = row.get("values", {})
+    return {key: retold(unpacked(values.get(key, row.get(key, ""))), texts) for key in ("what", "why", "command")}
 
 
 def flags(studio: Studio, opened: Project) -> dict[str, list[str]]:
     """Kinds of findings by sample id; ids of likely wrong labels first, most suspicious before all."""
     found: dict[str, list[str]] = defaultdict(list)
-    cards = _cards(opened, _read(opened.findings))
-    for card in sorted(cards, key=lambda card: card["kind"] != "wrong-label"):
-        for sample in card["samples"]:
-            if card["kind"] not in found[sample]:
-                found[sample].append(card["kind"])
+    rows = [(row["kind"], ids) for _, row, ids in _open(opened, _read(opened.findings))]
+    for kind, ids in sorted(rows, key=lambda row: row[0] != "wrong-label"):
+        for sample in ids:
+            if kind not in found[sample]:
+                found[sample].append(kind)
     return dict(found)
 
 
@@ -110,37 +124,54 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
         return {}
 
 
-def _cards(opened: Project, kept: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _open(opened: Project, kept: Mapping[str, Any]) -> list[tuple[int, dict[str, Any], list[str]]]:
+    """(number, row, ids of its samples) of the findings that are still to be mended."""
     if not kept.get("findings"):
         return []
-    samples = {sample.id: sample for sample in opened.samples}
-    suggested = {_id(file): label for file, label in kept.get("suggested", {}).items()}
-    cards = []
+    labels = {sample.id: sample.label for sample in opened.samples}
+    suggested = _suggested(kept)
+    found = []
     for number, row in enumerate(kept["findings"]):
         named = [_id(file) for file in row["files"]]
-        ids = [i for i in named if i in samples]
+        ids = [i for i in named if i in labels]
         if row["kind"] == "wrong-label":
-            ids = [i for i in ids if samples[i].label != suggested.get(i)]
+            ids = [i for i in ids if labels[i] != suggested.get(i)]
         if (named and not ids) or (row["kind"] == "duplicate" and len(ids) < 2):
             continue  # mended, or gone
-        if row["kind"] == "label-spelling" and len(_spellings(opened, row["message"])) < 2:
+        if row["kind"] == "label-spelling" and len(_spellings(opened, row)) < 2:
             continue
-        cards.append({
-            "id": _key(number, row), "kind": row["kind"], "severity": row["severity"],
-            "message": _named(row, samples),
-            "samples": ids, "fix": row.get("fix", ""), "action": _ACTIONS.get(row["kind"]),
-            "suggestions": {i: suggested[i] for i in ids if i in suggested} if row["kind"] == "wrong-label" else {},
-        })  # fmt: skip
-    return cards
+        found.append((number, row, ids))
+    return found
 
 
-def _named(row: Mapping[str, Any], samples: Mapping[str, Any]) -> str:
-    """The message with the names that files came with, instead of those by content."""
-    message: str = row["message"]
-    for file in row["files"]:
-        if file in message and (sample := samples.get(_id(file))) is not None:
-            message = message.replace(file, shown(sample.name))
-    return message
+def _suggested(kept: Mapping[str, Any]) -> dict[str, str]:
+    return {_id(file): label for file, label in kept.get("suggested", {}).items()}
+
+
+def _card(
+    opened: Project, kept: Mapping[str, Any], number: int, row: dict[str, Any], ids: list[str], texts: Words
+) -> dict[str, Any]:
+    """In the shape of the wire."""
+    message, fix = (retold(text, texts) for text in words.finding(_named(opened, row)))
+    suggested = _suggested(kept) if row["kind"] == "wrong-label" else {}
+    return {
+        "id": _key(number, row), "kind": row["kind"], "severity": row["severity"], "message": message, "samples": ids, "fix": fix,
+        "action": _ACTIONS.get(row["kind"]), "suggestions": {i: suggested[i] for i in ids if i in suggested},
+    }  # fmt: skip
+
+
+def _named(opened: Project, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the names that files came with, instead of those by content."""
+    files = {file for file in row["files"] if _id(file)}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, str) and value in files:
+            return shown(opened.sample(_id(value)).name) if opened.has(_id(value)) else value
+        if isinstance(value, list):
+            return [renamed(one) for one in value]
+        return {key: renamed(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    return row | {"values": renamed(row.get("values"))}
 
 
 def _id(file: str) -> str:
@@ -170,27 +201,22 @@ def fix(studio: Studio, project: str, finding: str) -> dict[str, Any]:
 
     opened = studio.project(project)
     kept = _read(opened.findings)
-    card = next((card for card in _cards(opened, kept) if card["id"] == finding), None)
-    if card is None:
-        raise NotFound("this finding is mended or gone", "look again")
-    kind, ids = card["kind"], card["samples"]
-    if kind == "duplicate":
+    found = next(((row, ids) for number, row, ids in _open(opened, kept) if _key(number, row) == finding), None)
+    if found is None:
+        raise NotFound(said("error.mended"), said("error.mended.fix"))
+    row, ids = found
+    if row["kind"] == "duplicate":
         return collect.delete_samples(studio, project, ids[1:])
-    if kind in _DELETED and ids:
+    if row["kind"] in _DELETED and ids:
         return collect.delete_samples(studio, project, ids)
-    if kind == "label-spelling":
-        names = _spellings(opened, card["message"])
+    if row["kind"] == "label-spelling":
+        names = _spellings(opened, row)
         return collect.merge_classes(studio, project, names[1:], names[0])
-    raise DataError("this cannot be mended with one click", card["fix"] or "look at its samples")
+    raise DataError(said("error.no_one_click"), said("error.no_one_click.fix"))
 
 
-def _spellings(opened: Project, message: str) -> list[str]:
-    """The classes that a message says differ only in spelling, the largest first."""
-    twins: dict[str, list[Any]] = defaultdict(list)
-    for card in opened.classes:
-        text = unicodedata.normalize("NFKC", card.name).casefold()
-        twins["".join(c for c in text if unicodedata.category(c) != "Cf" and not c.isspace())].append(card)
-    for cards in twins.values():
-        if len(cards) > 1 and all(repr(card.name) in message for card in cards if card.count):
-            return [card.name for card in sorted(cards, key=lambda card: -card.count)]
-    return []
+def _spellings(opened: Project, row: Mapping[str, Any]) -> list[str]:
+    """The classes of a finding that differ only in spelling, the largest first."""
+    names = set(row.get("values", {}).get("names", []))
+    cards = [card for card in opened.classes if card.name in names]
+    return [card.name for card in sorted(cards, key=lambda card: -card.count)]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handful.errors import DataError, FileError
+from handful.words import said
 
 if TYPE_CHECKING:
     from handful.workflow.studio import Studio
@@ -32,7 +33,7 @@ RANGE_DB = 70.0
 HEARABLE_HZ = (8_000, 96_000)  # rates that browsers play
 CHECKED = 64  # pixels: as small as pictures are decoded to see whether they can be
 COUNTED_SECONDS = 120.0  # claims up to here are not believed but counted
-_NO_SOUND = ("holds no sound (0 samples)", "delete it or record it again", "empty")
+_NO_SOUND = (said("file.soundless"), said("file.soundless.fix"), "empty")
 _ORIENTATION = 0x0112  # tag of EXIF
 _LARGE = 12_000_000  # pixels: such pictures are decoded one at a time, for the memory's sake
 
@@ -72,7 +73,7 @@ def describe(path: Path) -> dict[str, Any]:
             raise FileError(*_NO_SOUND)
         seconds = claimed if claimed > COUNTED_SECONDS else frames / rate_hz
         return {"seconds": round(seconds, 4), "rate_hz": rate_hz}
-    raise FileError("is no picture and no sound that handful reads", "JPEG, PNG, WEBP; WAV, FLAC, OGG, MP3", "format")
+    raise FileError(said("file.no_media"), said("file.no_media.fix"), "format")
 
 
 def thumb(studio: Studio, project: str, sample: str) -> Drawn:
@@ -166,6 +167,7 @@ def _decoded(path: Path, side: int) -> Iterator[tuple[Any, tuple[int, int]]]:
         FileError: it cannot be decoded; also for whatever goes wrong inside the block.
     """
     from handful.features._decode_image import Unreadable, _content, _open
+    from handful.features.image import refused
 
     try:
         with warnings.catch_warnings():
@@ -177,9 +179,11 @@ def _decoded(path: Path, side: int) -> Iterator[tuple[Any, tuple[int, int]]]:
                 picture.load()
                 yield picture, size
     except Unreadable as error:
-        raise FileError(str(error), error.hint, error.kind) from error
+        raise refused(error) from error
     except Exception as error:
-        raise FileError(f"the picture is damaged ({type(error).__name__})", "replace or remove it") from error
+        raise FileError(
+            said("file.damaged_picture", how=type(error).__name__), said("file.damaged_picture.fix")
+        ) from error
 
 
 # -- sounds ------------------------------------------------------------------------------------------------------------

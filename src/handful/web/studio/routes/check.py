@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from handful.web.studio.routes import ProjectId
+from handful.web.studio.routes import ProjectId, Spoken, spoken
 from handful.web.studio.schema import Done, Findings
 from handful.workflow.studio import Studio, checking
 
@@ -17,8 +17,8 @@ def router(studio: Studio) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["check"])
 
     @routes.get("/projects/{p}/findings", response_model=Findings, summary="What was found at the last look")
-    def findings(p: ProjectId) -> object:
-        return checking.findings(studio, p)
+    def findings(p: ProjectId, accept_language: Spoken = "en") -> object:
+        return checking.findings(studio, p, spoken(accept_language))
 
     @routes.post(
         "/projects/{p}/findings/{f}/fix", response_model=Done, summary="Apply a finding's fix; undo takes it back"

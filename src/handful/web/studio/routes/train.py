@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from handful.web.studio import schema
-from handful.web.studio.routes import ProjectId
+from handful.web.studio.routes import ProjectId, Spoken, spoken
 from handful.workflow.studio import planning, training
 from handful.workflow.studio.rehearsing import Rehearsals
 
@@ -17,15 +16,8 @@ if TYPE_CHECKING:
 
 JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Lang = Annotated[Literal["en", "ru"], Query()]
-Spoken = Annotated[str, Header(max_length=200)]
 Modality = Annotated[schema.Modality | None, Query()]
 After = Annotated[int, Query(ge=0, le=2**53, description="`next` of the part before")]
-
-
-def spoken(header: str) -> str:
-    """The first language of Accept-Language, without its country: the pages send the one that they show."""
-    found = re.match(r"[a-z]{2,3}(?![a-z])", header.strip().lower())
-    return found[0] if found else "en"
 
 
 def router(studio: Studio) -> APIRouter:
