@@ -162,7 +162,8 @@ def test_plan_says_what_would_be_done_and_what_is_in_the_way(studio: Any, client
     assert "красн" not in client("POST", f"/api/projects/{one}/plan?lang=ru", {})["problems"][0]
     few = fill(studio, write_photos(tmp_path / "few", per_class=2, size=16, seed=3))
     found = client("POST", f"/api/projects/{few}/plan", {"settings": {"weights": "none", "strategy": "probe"}})
-    assert found["ready"] and found["strategy"] == "probe" and found["model"] in found["sentence"] + found["why"], found
+    assert found["ready"] and (found["strategy"], found["method"]) == ("probe", "quick"), found
+    assert "quick method" in found["sentence"] and found["model"] not in found["sentence"] + found["why"], found
     wrong = client("POST", f"/api/projects/{few}/plan", {"settings": {"epochs": 0}})
     assert not wrong["ready"] and wrong["problems"][0].startswith("epochs = 0")
 

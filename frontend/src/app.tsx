@@ -5,6 +5,7 @@ import type { ComponentType } from "react";
 import { Route, Switch } from "wouter";
 import { client, Problem, useEvents, useProject, type Shapes } from "./api";
 import { usePage } from "./code";
+import { Updated } from "./shell/updated";
 import { ButtonLink, EmptyState, Loading, Toasts } from "./design";
 import { Boundary } from "./shell/boundary";
 import { Locked } from "./shell/locked";
@@ -69,6 +70,7 @@ function Pages() {
           {t("shell.away")}
         </p>
       )}
+      <Updated />
       <Switch>
         <Route path="/">
           <Home />

@@ -929,6 +929,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{p}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A file as a picture or sound that every browser shows (the body is its bytes) */
+        post: operations["use_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/formats": {
         parameters: {
             query?: never;
@@ -1022,6 +1039,11 @@ export interface components {
         About: {
             /** Version */
             version: string;
+            /**
+             * Pages
+             * @description script of the pages as built now; a tab that began with another is old
+             */
+            pages?: string | null;
             /** Read Only */
             read_only: boolean;
             /** Languages */
@@ -1108,6 +1130,11 @@ export interface components {
             to: string;
             /** Names */
             names?: string[];
+            /**
+             * Number
+             * @description delete-run: of a run that nobody named
+             */
+            number?: number | null;
         };
         /** Chosen */
         Chosen: {
@@ -1500,8 +1527,16 @@ export interface components {
              * @enum {string}
              */
             kind: "train" | "compare" | "check" | "export" | "explain" | "curve";
-            /** Title */
+            /**
+             * Title
+             * @description what it was called, empty where nobody did
+             */
             title: string;
+            /**
+             * Number
+             * @description which training of the project it is, or uses
+             */
+            number?: number | null;
             /**
              * State
              * @enum {string}
@@ -1722,13 +1757,18 @@ export interface components {
             ready: boolean;
             /**
              * Sentence
-             * @description e.g. "EfficientNet-B0, probe, about 12 s"
+             * @description e.g. "with a ready-made network, about 12 s"
              */
             sentence: string;
             /** Model */
             model?: string | null;
             /** Strategy */
             strategy?: string | null;
+            /**
+             * Method
+             * @description how it would learn, for people
+             */
+            method?: ("quick" | "ready" | "adapted" | "new") | null;
             /**
              * Seconds
              * @description estimate; None: not known
@@ -2029,6 +2069,11 @@ export interface components {
             id: string;
             /** Name */
             name: string;
+            /**
+             * Number
+             * @description which training it is, where nobody named it; pages say that in their language
+             */
+            number?: number | null;
             /** Created */
             created: number;
             /** Model */
@@ -2037,6 +2082,12 @@ export interface components {
             strategy: string;
             /** Head */
             head?: string | null;
+            /**
+             * Method
+             * @description how it learns, for people
+             * @enum {string}
+             */
+            method: "quick" | "ready" | "adapted" | "new";
             score: components["schemas"]["Score"] | null;
             /** Macro F1 */
             macro_f1?: number | null;
@@ -4224,6 +4275,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Answer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    use_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                p: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description the file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                    "audio/wav": string;
                 };
             };
             /** @description Validation Error */

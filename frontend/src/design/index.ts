@@ -1,5 +1,6 @@
 export * from "./button";
 export * from "./dialog";
+export * from "./experts";
 export * from "./fields";
 export * from "./icons";
 export * from "./menu";

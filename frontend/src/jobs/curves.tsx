@@ -54,7 +54,7 @@ export function Curves({ job, live }: { job: Shapes["Job"]; live: boolean }) {
     localStorage.setItem(PLACE, String(value));
     setSmoothing(value);
   };
-  if (curves.length === 0) return <p className="muted small job-curves-none">{loaded ? t("train.curve_none") : t("train.curve_loading")}</p>;
+  if (curves.length === 0) return <p className="muted small job-curves-none">{t(loaded ? (live ? "train.curve_wait" : "train.curve_none") : "train.curve_loading")}</p>;
   return (
     <div className="job-curves">
       <div className="row apart">

@@ -5,8 +5,9 @@ import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { api, keys, take, useAbout, type Shapes } from "@/api";
 import { Badge, Button, ButtonLink, Card, Loading, Notice, Progress, toastProblem, type IconName } from "@/design";
 import { pathOf } from "@/shell/steps";
-import { bytes, duration, has, percent, t, when } from "@/words";
+import { bytes, duration, percent, t, when } from "@/words";
 import { JobLog } from "./job-log";
+import { nameOf, runName, stageOf } from "./names";
 import "./jobs.css";
 
 // uPlot comes with the curves alone.
@@ -16,15 +17,6 @@ type Job = Shapes["Job"];
 
 export const live = (job: Job): boolean => ["running", "pausing", "stopping"].includes(job.state);
 const over = (job: Job): boolean => ["stopped", "interrupted", "failed", "done"].includes(job.state);
-
-/** What the server calls a stage, in the words of the page where they are known. */
-export function stageOf(job: Job): string {
-  if (!job.progress) return job.state === "running" ? t("train.stage_starting") : "";
-  const { stage, done, of } = job.progress;
-  const known = `train.stage_${stage.toLowerCase().replaceAll(/[^a-z]+/g, "_")}`;
-  const name = has(known) ? t(known) : stage;
-  return of > 1 ? t("train.step_of", { stage: name, done, of }) : name;
-}
 
 const LOOKS: Record<Job["state"], { tone: "plain" | "accent" | "good" | "warning" | "error"; icon: IconName }> = {
   queued: { tone: "plain", icon: "more" },
@@ -37,8 +29,6 @@ const LOOKS: Record<Job["state"], { tone: "plain" | "accent" | "good" | "warning
   failed: { tone: "error", icon: "error" },
   done: { tone: "good", icon: "check" },
 };
-
-export const nameOf = (job: Job): string => (job.title && job.title !== job.kind ? job.title : "") || t(`train.kind_${job.kind}`);
 
 /** What can be done to a job; the answer of the server is shown before its event comes. */
 export function useJobAction(job: Job) {
@@ -88,15 +78,17 @@ export function JobActions({ job }: { job: Job }) {
   );
 }
 
-export function JobCard({ job, run, open = false }: { job: Job; run?: Shapes["RunCard"] | undefined; open?: boolean }) {
+export function JobCard({ job, run }: { job: Job; run?: Shapes["RunCard"] | undefined }) {
   const { tone, icon } = LOOKS[job.state];
   const working = live(job) || job.state === "paused";
-  const [shown, setShown] = useState(open);
+  // Opens by itself where there are curves to watch: only networks that learn in rounds train stage by stage.
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  const shown = chosen ?? (live(job) && job.progress?.stage === "train");
   return (
     <Card className="job">
       <div className="row apart">
         <div className="row job-title">
-          <h3>{nameOf(job)}</h3>
+          <h3>{run ? runName(run) : nameOf(job)}</h3>
           <Badge tone={tone} icon={icon}>
             {t(`train.state_${job.state}`)}
           </Badge>
@@ -126,7 +118,7 @@ export function JobCard({ job, run, open = false }: { job: Job; run?: Shapes["Ru
         </Notice>
       )}
       {(working || over(job)) && (
-        <details className="job-details" open={shown} onToggle={(event) => setShown(event.currentTarget.open)}>
+        <details className="job-details" open={shown} onToggle={({ currentTarget }) => currentTarget.open !== shown && setChosen(currentTarget.open)}>
           <summary>{t("train.details")}</summary>
           {shown && (
             <div className="job-inside">

@@ -1,18 +1,26 @@
 // A job that belongs to a part of the page: the button that starts it, its progress, and what went wrong.
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useRef } from "react";
 import { api, keys, take, useAbout, useJobs, type Shapes } from "@/api";
-import { Button, Notice, Progress, toastProblem, type IconName } from "@/design";
+import { Button, Notice, Progress, toast, toastProblem, type IconName } from "@/design";
 import { duration, t } from "@/words";
-import { JobActions, stageOf } from "./job-card";
+import { JobActions } from "./job-card";
+import { nameOf, stageOf } from "./names";
 
 type NewJob = Partial<Shapes["NewJob"]> & Pick<Shapes["NewJob"], "kind">;
 
+/** Starts a job; one that does the very same and has not ended yet is answered by the server, and said here. */
 export function useStart(p: string) {
   const queries = useQueryClient();
+  const before = useRef<ReadonlySet<string>>(new Set());
   return useMutation({
+    onMutate: () => {
+      before.current = new Set(queries.getQueryData<Shapes["Job"][]>(keys.jobs)?.map((job) => job.id));
+    },
     mutationFn: (job: NewJob) => take(api.POST("/api/projects/{p}/jobs", { params: { path: { p } }, body: { settings: {}, preset: null, formats: [], accept_drop: false, title: "", ...job } })),
     onSuccess: (job) => {
+      if (before.current.has(job.id)) toast(t("train.already", { title: nameOf(job) }));
       queries.setQueryData<Shapes["Job"][]>(keys.jobs, (jobs) => [...(jobs ?? []).filter((other) => other.id !== job.id), job]);
       void queries.invalidateQueries({ queryKey: keys.jobs });
     },
@@ -39,7 +47,7 @@ export function JobProgress({ job }: { job: Shapes["Job"] }) {
     <div className="job-part">
       <Progress
         share={job.state === "queued" ? 0 : job.share}
-        label={t("train.progress_of", { title: job.title || t(`train.kind_${job.kind}`) })}
+        label={t("train.progress_of", { title: nameOf(job) })}
         words={[job.state === "running" ? stageOf(job) : t(`train.state_${job.state}`), left].filter(Boolean).join(" · ")}
       />
       <JobActions job={job} />

@@ -46,7 +46,8 @@ export function HomeLayout({ children }: { children: ReactNode }) {
 function said(change: Shapes["Change"]): string {
   const key = `shell.change_${change.kind.replaceAll("-", "_")}`;
   const names = (change.names ?? []).slice(0, 3).map((name) => `“${name}”`).join(", ") + ((change.names?.length ?? 0) > 3 ? " …" : "");
-  return has(key) ? t(key, { count: change.n ?? 0, name: change.name ?? "", to: change.to ?? "", names }) : change.kind;
+  const name = change.number ? t("train.numbered", { n: change.number }) : (change.name ?? "");
+  return has(key) ? t(key, { count: change.n ?? 0, name, to: change.to ?? "", names }) : change.kind;
 }
 
 function History({ project }: { project: Shapes["Project"] }) {

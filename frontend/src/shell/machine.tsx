@@ -5,13 +5,11 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { unfinished, useJobs, useMemory, useProjects, type Shapes } from "@/api";
 import { applyTheme, Badge, Dialog, Icon, Menu, Meter, Progress, theme, type Theme } from "@/design";
+import { nameOf, stageOf } from "@/jobs/names";
 import { bytes, duration, language, languages, percent, speak, t, type Language } from "@/words";
 import { pathOf } from "./steps";
 
 type Job = Shapes["Job"];
-
-/** The server calls a job by its kind where nobody gave it a name. */
-const nameOf = (job: Job): string => (job.title && job.title !== job.kind ? job.title : t(`shell.job_${job.kind}`));
 
 function JobLine({ job, project }: { job: Job; project: string }) {
   return (
@@ -23,7 +21,7 @@ function JobLine({ job, project }: { job: Job; project: string }) {
       <Progress
         share={job.state === "queued" ? 0 : job.share}
         label={nameOf(job)}
-        words={[project, job.progress?.stage, job.eta_seconds ? t("shell.left", { time: duration(job.eta_seconds) }) : ""].filter(Boolean).join(" · ")}
+        words={[project, stageOf(job), job.eta_seconds ? t("shell.left", { time: duration(job.eta_seconds) }) : ""].filter(Boolean).join(" · ")}
       />
     </li>
   );
@@ -99,7 +97,7 @@ export function Machine() {
         {running ? (
           <>
             <span className="spinner" aria-hidden="true" />
-            <span className="number">{running.share == null ? t("shell.state_running") : percent(running.share, 0)}</span>
+            <span className={running.share == null ? "machine-words" : "number"}>{running.share == null ? t("shell.state_running") : percent(running.share, 0)}</span>
           </>
         ) : (
           <>

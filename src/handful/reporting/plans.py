@@ -12,21 +12,17 @@ from handful.reporting.words import Name, Number, Sentence, Words
 NAMED = 3  # classes in a sentence
 
 
-def sentence(texts: Words, model: str, strategy: str, seconds: float | None, quick: bool = False) -> str:
-    """e.g. "efficientnet_b0, probe, about 12 s". `quick`: a method without any network, whose name says nothing to most."""
+def sentence(texts: Words, method: str, seconds: float | None) -> str:
+    """e.g. "with a ready-made network, about 12 s". `method`: quick, ready, adapted or new."""
     time = Sentence("plan.time_unknown")
     if seconds is not None:
         time = Sentence("plan.about", {"time": _rounded(seconds)})
-    if quick:
-        return f"{texts.text('plan.quick')}, {texts.say(time)}"
-    return texts.text("plan.sentence", model=Name(model), strategy=Name(strategy), time=time)
+    return texts.text("plan.sentence", method=Sentence(f"plan.{method}"), time=time)
 
 
-def why(texts: Words, asked: bool, weights: bool, model: str, strategy: str) -> str:
+def why(texts: Words, asked: bool, weights: bool) -> str:
     """Why this model: the user named it (or how it is trained), its weights are there, or there are none."""
-    if asked or weights:
-        return texts.text("plan.why_asked" if asked else "plan.why_weights")
-    return texts.text("plan.why_plain", model=Name(model), strategy=Name(strategy))
+    return texts.text("plan.why_asked" if asked else "plan.why_weights" if weights else "plan.why_plain")
 
 
 def race_why(texts: Words, finished: int, tied: int) -> str:

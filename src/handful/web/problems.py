@@ -20,6 +20,7 @@ _TITLES = {
     409: "Not now", 413: "Too large", 415: "Unsupported media type", 421: "Unknown host", 422: "Cannot be processed", 429: "Too busy",
     500: "Internal error", 503: "Not available", 507: "No space",
 }  # fmt: skip
+_OF_A_FILE = ("is ", "cannot ", "holds ", "claims ", "does ")  # begins of what is said of a file
 _STATUS = {"format": 415, "too-long": 413}
 
 
@@ -36,7 +37,11 @@ class Problem(HTTPException):
 
 def unreadable(error: FileError) -> Problem:
     """415 for bytes that are no media of this model's kind, 422 for what is damaged."""
-    words = error.message if error.message.startswith("the ") else f"the file {error.message}"
+    words = error.message
+    if words.startswith(_OF_A_FILE):
+        words = f"the file {words}"
+    elif not words.startswith("the "):
+        words = f"the file cannot be used: {words}"
     return Problem(_STATUS.get(error.kind, 422), words, hint=error.hint)
 
 

@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import { Button, Checkbox, Dialog, Icon, Table } from "@/design";
+import { runName } from "@/jobs/names";
 import { t } from "@/words";
 import { columns as allColumns, type Row } from "./columns";
 
@@ -101,7 +102,7 @@ export function Board({ p, rows, narrowed, onOnly }: Props) {
               <tr key={row.card.id} className={row.card.id === best ? "best" : undefined}>
                 <td>
                   <label className="compare-pick">
-                    <input type="checkbox" checked={chosen.has(row.card.id)} aria-label={t("compare.select", { name: row.card.name })} onChange={() => toggle(row.card.id)} />
+                    <input type="checkbox" checked={chosen.has(row.card.id)} aria-label={t("compare.select", { name: runName(row.card) })} onChange={() => toggle(row.card.id)} />
                   </label>
                 </td>
                 {columns.map((column) =>

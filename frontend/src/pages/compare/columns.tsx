@@ -5,6 +5,7 @@ import { Link } from "wouter";
 import type { Shapes } from "@/api";
 import { IntervalBar } from "@/charts";
 import { Badge } from "@/design";
+import { runName } from "@/jobs/names";
 import { pathOf } from "@/shell/steps";
 import { bytes, duration, number, percent, t, when } from "@/words";
 
@@ -66,11 +67,11 @@ const count = (value: number | null | undefined) => (value === null || value ===
 export const columns = (p: string, best: string | undefined): Column[] => [
   {
     key: "name",
-    value: ({ card }) => card.name,
+    value: ({ card }) => runName(card),
     show: ({ card }) => (
       <>
-        <Link href={pathOf(p, "understand", card.id)} aria-label={t("compare.open", { name: card.name })}>
-          <bdi>{card.name}</bdi>
+        <Link href={pathOf(p, "understand", card.id)} aria-label={t("compare.open", { name: runName(card) })}>
+          <bdi>{runName(card)}</bdi>
         </Link>
         {card.stale && (
           <>
@@ -90,7 +91,8 @@ export const columns = (p: string, best: string | undefined): Column[] => [
   { key: "macro_f1", right: true, off: true, value: ({ card }) => card.macro_f1, show: ({ card }) => (card.macro_f1 === null || card.macro_f1 === undefined ? "–" : number(card.macro_f1, 3)) },
   { key: "test", off: true, value: ({ card }) => card.test?.value, show: ({ card }, from) => (card.test ? <Measured score={card.test} from={from} /> : "–") },
   { key: "model", off: true, value: ({ card }) => card.model, show: ({ card }) => card.model },
-  { key: "strategy", value: ({ card }) => card.strategy, show: ({ card }) => card.strategy },
+  { key: "method", value: ({ card }) => t(`train.method_${card.method}`), show: ({ card }) => t(`train.method_${card.method}`) },
+  { key: "strategy", off: true, value: ({ card }) => card.strategy, show: ({ card }) => card.strategy },
   { key: "head", off: true, value: ({ card }) => card.head, show: ({ card }) => card.head ?? "–" },
   { key: "samples", right: true, off: true, value: ({ card }) => card.samples, show: ({ card }) => number(card.samples) },
   { key: "parameters", right: true, off: true, rising: true, value: ({ card }) => card.parameters, show: ({ card }) => count(card.parameters) },

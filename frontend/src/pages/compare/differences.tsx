@@ -2,6 +2,7 @@
 
 import type { Shapes } from "@/api";
 import { Table } from "@/design";
+import { runName } from "@/jobs/names";
 import { number, t } from "@/words";
 import type { Row } from "./columns";
 
@@ -42,7 +43,7 @@ export function Differences({ rows, differences }: { rows: readonly Row[]; diffe
               <th scope="col">{t("compare.setting")}</th>
               {first.map(({ card }) => (
                 <th key={card.id} scope="col">
-                  <bdi>{card.name}</bdi>
+                  <bdi>{runName(card)}</bdi>
                 </th>
               ))}
             </tr>

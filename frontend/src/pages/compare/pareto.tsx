@@ -3,6 +3,7 @@
 import { useState } from "react";
 import { Figure, ParetoPlot, type Contender } from "@/charts";
 import { Button, Segments } from "@/design";
+import { runName } from "@/jobs/names";
 import { bytes, duration, language, number, percent, t } from "@/words";
 import type { Row } from "./columns";
 
@@ -29,7 +30,7 @@ export function Pareto({ rows }: { rows: readonly Row[] }) {
       rows.flatMap((row) => {
         const spent = COSTS[cost].of(row);
         const score = row.card.score;
-        return spent && score ? [{ id: row.card.id, name: row.card.name, cost: spent, value: score.value, low: score.low, high: score.high }] : [];
+        return spent && score ? [{ id: row.card.id, name: runName(row.card), cost: spent, value: score.value, low: score.low, high: score.high }] : [];
       }),
     );
   const [open, setOpen] = useState(false);

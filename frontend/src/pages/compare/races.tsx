@@ -27,7 +27,7 @@ function Race({ p, race }: { p: string; race: Shapes["Race"] }) {
   const from = Math.max(0, Math.floor(10 * Math.min(0.9, ...race.rows.map((row) => row.score.low))) / 10);
   const train = (row: Shapes["RaceRow"]) =>
     start.mutate(
-      { kind: "train", settings: row.settings, title: row.name },
+      { kind: "train", settings: row.settings },
       {
         onSuccess: () => {
           toast(t("compare.race_training", { name: row.name }));
@@ -85,7 +85,7 @@ function Race({ p, race }: { p: string; race: Shapes["Race"] }) {
                 <td className="right">{row.latency_ms ? t("compare.milliseconds", { n: number(row.latency_ms, 2) }) : "–"}</td>
                 <td className="right">{row.seconds ? duration(row.seconds) : "–"}</td>
                 <td className="right">
-                  <Button small icon="train" disabled={readOnly} busy={start.isPending && start.variables?.title === row.name} onClick={() => train(row)}>
+                  <Button small icon="train" disabled={readOnly} busy={start.isPending && start.variables?.settings === row.settings} onClick={() => train(row)}>
                     {t("compare.race_train")}
                   </Button>
                 </td>

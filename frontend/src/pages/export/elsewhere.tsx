@@ -7,8 +7,8 @@ import { aboutOf, titleOf } from "./names";
 export function Elsewhere({ formats }: { formats: Shapes["Format"][] }) {
   if (formats.length === 0) return null;
   return (
-    <details className="export-elsewhere">
-      <summary>{t("export.elsewhere", { count: formats.length })}</summary>
+    <section className="stack tight">
+      <h2>{t("export.elsewhere")}</h2>
       <ul className="export-elsewhere-list">
         {formats.map((format) => (
           <li key={format.name} data-format={format.name}>
@@ -23,6 +23,6 @@ export function Elsewhere({ formats }: { formats: Shapes["Format"][] }) {
           </li>
         ))}
       </ul>
-    </details>
+    </section>
   );
 }

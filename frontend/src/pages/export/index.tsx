@@ -5,15 +5,17 @@ import { useQuery } from "@tanstack/react-query";
 import { useLocation } from "wouter";
 import type { PageProps } from "@/app";
 import { api, keys, take, url, useAbout, useRuns, type Shapes } from "@/api";
-import { ButtonLink, Card, DownloadLink, EmptyState, Loading, Notice, Select } from "@/design";
+import { ButtonLink, Card, DownloadLink, EmptyState, Loading, Notice } from "@/design";
 import { useStart } from "@/jobs/job-part";
-import { percent, t, when } from "@/words";
+import { RunSelect } from "@/jobs/run-select";
+import { t } from "@/words";
 import { Elsewhere } from "./elsewhere";
 import { Target } from "./target";
 import "./export.css";
 
-/** What most people want comes first; what is not named here follows. */
-const ORDER = ["page", "bundle", "onnx", "int8", "bundle-int8", "fp16", "openvino", "pt2", "torchscript"];
+/** What most people want; the rest is folded away. */
+const FIRST = ["page", "bundle", "onnx", "int8"];
+const ORDER = [...FIRST, "bundle-int8", "fp16", "openvino", "pt2", "torchscript"];
 
 const useFormats = () => useQuery({ queryKey: ["formats"], queryFn: () => take(api.GET("/api/formats")), staleTime: Infinity });
 
@@ -40,14 +42,7 @@ export default function Export({ project, rest }: PageProps) {
         </div>
         {run && (
           <div className="export-run">
-            <Select label={t("export.run")} value={run.id} onChange={(event) => go(`/p/${p}/export/${event.target.value}`)}>
-              {sorted.map((other) => (
-                <option key={other.id} value={other.id}>
-                  {other.name}, {when(other.created)}
-                  {other.score ? ` (${percent(other.score.value)})` : ""}
-                </option>
-              ))}
-            </Select>
+            <RunSelect runs={sorted} run={run} onChange={(id) => go(`/p/${p}/export/${id}`)} />
           </div>
         )}
       </header>
@@ -87,26 +82,40 @@ function Targets({ project, run }: { project: Shapes["Project"]; run: Shapes["Ru
   const sorted = [...formats.data].sort((a, b) => place(a.name) - place(b.name));
   const cards = new Map(exported.data.map((card) => [card.format, card]));
   const here = sorted.filter((format) => format.available);
+  const first = here.filter((format) => FIRST.includes(format.name));
+  const more = here.filter((format) => !first.includes(format));
+  const elsewhere = sorted.filter((format) => !format.available);
+  const list = (some: typeof sorted) => (
+    <ul className="export-targets">
+      {some.map((format) => (
+        <li key={format.name}>
+          <Target
+            project={project}
+            run={run}
+            format={format}
+            card={cards.get(format.name)}
+            readOnly={readOnly}
+            starting={start.isPending && start.variables.formats?.[0] === format.name}
+            primary={cards.size === 0 && format === first[0]}
+            onStart={(acceptDrop) => start.mutate({ kind: "export", run: run.id, formats: [format.name], accept_drop: acceptDrop, title: format.name })}
+          />
+        </li>
+      ))}
+    </ul>
+  );
 
   return (
     <>
-      <ul className="export-targets">
-        {here.map((format) => (
-          <li key={format.name}>
-            <Target
-              project={project}
-              run={run}
-              format={format}
-              card={cards.get(format.name)}
-              readOnly={readOnly}
-              starting={start.isPending && start.variables.formats?.[0] === format.name}
-              primary={cards.size === 0 && format === here[0]}
-              onStart={(acceptDrop) => start.mutate({ kind: "export", run: run.id, formats: [format.name], accept_drop: acceptDrop, title: format.name })}
-            />
-          </li>
-        ))}
-      </ul>
-      <Elsewhere formats={sorted.filter((format) => !format.available)} />
+      {list(first)}
+      {more.length + elsewhere.length > 0 && (
+        <details className="export-rest" open={more.some((format) => cards.has(format.name)) || undefined}>
+          <summary>{t("export.more", { count: more.length + elsewhere.length })}</summary>
+          <div className="stack">
+            {list(more)}
+            <Elsewhere formats={elsewhere} />
+          </div>
+        </details>
+      )}
     </>
   );
 }

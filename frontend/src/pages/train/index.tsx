@@ -56,7 +56,7 @@ export default function Train({ project }: PageProps) {
           <section className="stack tight">
             <h2>{t("train.now")}</h2>
             {working.map((job) => (
-              <JobCard key={job.id} job={job} open={job.state !== "failed" && (job.kind === "train" || job.kind === "compare")} />
+              <JobCard key={job.id} job={job} />
             ))}
           </section>
         )}

@@ -3,6 +3,7 @@
 import { IntervalBar } from "@/charts";
 import type { Shapes } from "@/api";
 import { ButtonLink, Card } from "@/design";
+import { runName } from "@/jobs";
 import { pathOf } from "@/shell/steps";
 import { number, percent, t, when } from "@/words";
 
@@ -18,7 +19,7 @@ export function Newest({ project, run }: { project: Shapes["Project"]; run: Shap
       <div className="train-newest-words">
         <h2>{t("train.newest")}</h2>
         <p className="number">{said ?? t("train.unmeasured")}</p>
-        <p className="small muted number">{[run.name, ...(run.name === `${run.model}, ${run.strategy}` ? [] : [run.model, run.strategy]), when(run.created), t("train.samples", { count: run.samples, n: number(run.samples) })].join(" · ")}</p>
+        <p className="small muted number">{[runName(run), t(`train.method_${run.method}`), when(run.created), t("train.samples", { count: run.samples, n: number(run.samples) })].join(" · ")}</p>
       </div>
       <div className="row">
         <ButtonLink icon="understand" href={pathOf(project.id, "understand", run.id)}>

@@ -1,10 +1,10 @@
 // The button: what it will do and how long that takes, or why it cannot. Answers at once, whatever the server does.
 
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useState } from "react";
 import { api, keys, Problem, take, type Shapes } from "@/api";
-import { Button, Card, Icon, Notice, toastProblem } from "@/design";
-import { usePresets, useReadOnly, type Wishes } from "@/jobs";
+import { Button, Card, Experts, Icon, Notice } from "@/design";
+import { nameOf, usePresets, useReadOnly, useStart, type Wishes } from "@/jobs";
 import { language, t } from "@/words";
 import { Advanced } from "./advanced";
 import { Presets } from "./presets";
@@ -18,7 +18,6 @@ interface Props {
 
 export function Start({ project, wishes, queued, elsewhere }: Props) {
   const p = project.id;
-  const queries = useQueryClient();
   const wish = useDeferredValue(wishes.wish);
   const [open, setOpen] = useState<"presets" | "advanced" | null>(null);
   const presets = usePresets(project.modality ?? undefined);
@@ -30,20 +29,8 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
     retry: false,
   });
   const refused = plan.error instanceof Problem ? [[plan.error.message, plan.error.hint].filter(Boolean).join(" ")] : [];
-  const start = useMutation({
-    mutationFn: () =>
-      take(
-        api.POST("/api/projects/{p}/jobs", {
-          params: { path: { p } },
-          body: { kind: preset?.race ? "compare" : "train", settings: wishes.wish.settings, preset: wishes.wish.preset, formats: [], accept_drop: false, title: "" },
-        }),
-      ),
-    onSuccess: (job) => {
-      queries.setQueryData<Shapes["Job"][]>(keys.jobs, (jobs) => [...(jobs ?? []).filter((other) => other.id !== job.id), job]);
-      void queries.invalidateQueries({ queryKey: keys.jobs });
-    },
-    onError: toastProblem,
-  });
+  const start = useStart(p);
+  const begin = () => start.mutate({ kind: preset?.race ? "compare" : "train", settings: wishes.wish.settings, preset: wishes.wish.preset });
 
   const readOnly = useReadOnly();
   const changed = Object.keys(wishes.wish.settings).length;
@@ -61,7 +48,9 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
           aria-busy={start.isPending || plan.isPending || undefined}
           aria-disabled={!ready || start.isPending || undefined}
           aria-describedby="train-why"
-          onClick={({ detail }) => detail < 2 && ready && !start.isPending && start.mutate()} // a double click is one wish
+          // A double click is one wish, and so is a key that is held down.
+          onKeyDown={(event) => event.repeat && event.preventDefault()}
+          onClick={({ detail }) => detail < 2 && ready && !start.isPending && begin()}
         >
           {start.isPending || plan.isPending ? <span className="spinner" aria-hidden="true" /> : <Icon name="play" size={24} filled />}
           <span className="train-start-words">
@@ -79,7 +68,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
               </p>
             ))}
           {ready && queued && <p className="muted small">{t("train.queues")}</p>}
-          {elsewhere && <p className="muted small">{t("train.busy_elsewhere", { title: elsewhere.title || t(`train.kind_${elsewhere.kind}`) })}</p>}
+          {elsewhere && <p className="muted small">{t("train.busy_elsewhere", { title: nameOf(elsewhere) })}</p>}
         </div>
       </div>
       <div role="status" className="stack tight">
@@ -107,6 +96,11 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
           <span className="small muted">{t("train.as_recommended")}</span>
         )}
       </div>
+      {ready && plan.data?.model && (
+        <Experts>
+          <p className="small muted">{t("train.technically", { model: plan.data.model, strategy: plan.data.strategy ?? "auto" })}</p>
+        </Experts>
+      )}
       {open === "presets" && <Presets presets={presets} chosen={wishes.wish.preset} onChoose={wishes.choose} onClose={() => setOpen(null)} />}
       {open === "advanced" && <Advanced wishes={wishes} preset={preset} problems={problems} plan={sentence} onClose={() => setOpen(null)} />}
     </Card>

@@ -1,6 +1,7 @@
 // Questions to a run on the server, and what was asked: the blob that an answer is about is the one that can be kept.
 
-import { send, type Shapes } from "@/api";
+import { Problem, send, type Shapes } from "@/api";
+import { t } from "@/words";
 import type { Verdict } from "./verdict";
 
 export interface Tried extends Verdict {
@@ -26,6 +27,15 @@ export async function ask(p: string, run: Shapes["RunCard"], blob: Blob, name = 
     blob,
     name,
   };
+}
+
+/** Why there is no answer, in one plain sentence. */
+export function faultOf(refused: Error, modality: "image" | "audio"): string {
+  if (!(refused instanceof Problem)) return refused.message;
+  if (refused.status === 0) return t("shell.unreachable");
+  if (refused.status === 413) return t("try.too_large");
+  if (refused.hint.startsWith("pip ")) return t("try.needs", { command: refused.hint });
+  return refused.status === 415 || refused.status === 422 ? t(modality === "image" ? "try.unreadable_image" : "try.unreadable_audio") : refused.message;
 }
 
 const JPEG_QUALITY = 0.92;

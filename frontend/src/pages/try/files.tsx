@@ -48,12 +48,12 @@ export function DropZone({ modality, over, onFiles }: { modality: "image" | "aud
   return (
     <label className={`try-drop${over ? " over" : ""}`}>
       <Icon name={modality === "image" ? "camera" : "sound"} size={28} />
-      <span>
-        <strong>{t(modality === "image" ? "try.drop_image" : "try.drop_audio")}</strong>
+      <span className="button plain" aria-hidden="true">
+        {t(modality === "image" ? "try.choose_image" : "try.choose_audio")}
       </span>
       <span className="muted small">{t("try.drop_hint")}</span>
       <input
-        className="unseen"
+        className="try-drop-input"
         type="file"
         multiple
         accept={modality === "image" ? "image/*" : "audio/*,.wav,.flac,.ogg,.mp3,.m4a"}

@@ -4,8 +4,9 @@
 import { useLocation } from "wouter";
 import type { PageProps } from "@/app";
 import { useAbout, useRuns, type Shapes } from "@/api";
-import { Badge, ButtonLink, EmptyState, Loading, Select } from "@/design";
-import { percent, t, when } from "@/words";
+import { Badge, ButtonLink, EmptyState, Loading } from "@/design";
+import { RunSelect } from "@/jobs/run-select";
+import { t } from "@/words";
 import { Trial } from "./trial";
 import "./try.css";
 
@@ -48,17 +49,9 @@ export default function Try({ project, rest }: PageProps) {
 }
 
 function RunPicker({ runs, run, onChange }: { runs: Shapes["RunCard"][]; run: Shapes["RunCard"]; onChange: (id: string) => void }) {
-  const [first] = runs;
   return (
     <div className="try-run">
-      <Select label={t("try.run")} value={run.id} onChange={(event) => onChange(event.target.value)}>
-        {runs.map((other) => (
-          <option key={other.id} value={other.id}>
-            {other === first ? t("try.run_newest", { name: other.name }) : `${other.name}, ${when(other.created)}`}
-            {other.score ? ` (${percent(other.score.value)})` : ""}
-          </option>
-        ))}
-      </Select>
+      <RunSelect runs={runs} run={run} onChange={onChange} />
       {run.stale && (
         <Badge tone="warning" icon="warning">
           {t("try.stale")}

@@ -5,7 +5,7 @@ import { api, send, take, useFreshen, type Shapes } from "@/api";
 import { Button, Dialog, TextField, toast, toastProblem } from "@/design";
 import { t } from "@/words";
 import type { Tried } from "./asking";
-import { useUrl } from "./shown";
+import { Media } from "./shown";
 
 interface Props {
   project: Shapes["Project"];
@@ -17,7 +17,6 @@ interface Props {
 
 export function Keep({ project, tried, modality, device, onClose }: Props) {
   const p = project.id;
-  const url = useUrl(tried.blob);
   const freshen = useFreshen(p);
   const [adding, setAdding] = useState<string | null>(null);
   const [fresh, setFresh] = useState("");
@@ -48,7 +47,7 @@ export function Keep({ project, tried, modality, device, onClose }: Props) {
     <Dialog title={t("try.keep_title")} onClose={onClose} size="small">
       <div className="stack">
         <p className="muted">{t("try.keep_how")}</p>
-        {modality === "image" ? url && <img className="try-kept" src={url} alt={t("try.freeze")} /> : <audio className="try-kept" controls src={url} aria-label={t("try.freeze")} />}
+        <Media className="try-kept" p={p} file={tried.blob} modality={modality} label={t("try.freeze")} />
         <ul className="try-classes">
           {project.classes.map(({ name }) => (
             <li key={name}>

@@ -1,11 +1,11 @@
 // Camera, microphone or files on one side, the answer on the other.
 
 import { useState } from "react";
-import { Problem, type Shapes } from "@/api";
+import { type Shapes } from "@/api";
 import { Button, Card, Notice, Segments } from "@/design";
 import { wavFile } from "@/recording";
 import { t } from "@/words";
-import { ask, snapshot, type Tried } from "./asking";
+import { ask, faultOf, snapshot, type Tried } from "./asking";
 import { Camera } from "./camera";
 import { type Ear, lastHeard } from "./ear";
 import { DropZone, useDroppedFiles } from "./files";
@@ -80,7 +80,7 @@ export function Trial({ project, run, modality, readOnly }: Props) {
           />
           {source === "live" &&
             (modality === "image" ? <Camera onVideo={setVideo} /> : <Microphone seconds={REMEMBERED_SECONDS} onEar={setEar} />)}
-          {source === "files" && newest && <Shown file={newest.file} modality={modality} />}
+          {source === "files" && newest && shown && <Shown p={p} file={newest.file} modality={modality} />}
           {source === "files" && <DropZone modality={modality} over={over} onFiles={(chosen) => void take(chosen)} />}
         </section>
         <Card className="try-answer" aria-label={t("try.answer")}>
@@ -89,8 +89,7 @@ export function Trial({ project, run, modality, readOnly }: Props) {
           </p>
           {refused instanceof Error ? (
             <Notice tone="warning" title={source === "files" ? newest?.file.name : t("try.file_failed")}>
-              <p>{refused instanceof Problem && refused.status === 0 ? t("shell.unreachable") : refused.message}</p>
-              {refused instanceof Problem && refused.hint && <p className="muted">{refused.hint}</p>}
+              <p>{faultOf(refused, modality)}</p>
             </Notice>
           ) : shown ? (
             <>
@@ -108,7 +107,7 @@ export function Trial({ project, run, modality, readOnly }: Props) {
           )}
         </Card>
       </div>
-      {files.length > 1 && <TriedFiles files={files} onKeep={readOnly ? undefined : setKeeping} onClear={() => setFiles([])} />}
+      {files.length > 1 && <TriedFiles files={files} modality={modality} onKeep={readOnly ? undefined : setKeeping} onClear={() => setFiles([])} />}
       {keeping && <Keep project={project} tried={keeping} modality={modality} device={ear?.name ?? ""} onClose={() => setKeeping(null)} />}
     </div>
   );

@@ -2,7 +2,7 @@
 
 import { Button, IconButton, Table } from "@/design";
 import { percent, t } from "@/words";
-import type { Tried } from "./asking";
+import { faultOf, type Tried } from "./asking";
 import { VerdictBadge } from "./verdict";
 
 export interface TriedFile {
@@ -12,7 +12,7 @@ export interface TriedFile {
   answer: Tried | Error;
 }
 
-export function TriedFiles({ files, onKeep, onClear }: { files: TriedFile[]; onKeep?: (tried: Tried) => void; onClear: () => void }) {
+export function TriedFiles({ files, modality, onKeep, onClear }: { files: TriedFile[]; modality: "image" | "audio"; onKeep?: (tried: Tried) => void; onClear: () => void }) {
   const caption = t("try.tried", { count: files.length });
   return (
     <section className="stack tight try-tried">
@@ -41,7 +41,7 @@ export function TriedFiles({ files, onKeep, onClear }: { files: TriedFile[]; onK
           {files.map(({ id, file, answer }) => (
             <tr key={id} data-file={file.name} data-label={answer instanceof Error ? "" : answer.label}>
               <td className="try-file">{file.name}</td>
-              <td>{answer instanceof Error ? answer.message : <VerdictBadge verdict={answer} />}</td>
+              <td>{answer instanceof Error ? faultOf(answer, modality) : <VerdictBadge verdict={answer} />}</td>
               <td className="right number">{answer instanceof Error ? "–" : percent(answer.confidence)}</td>
               {onKeep && <td className="try-add">{!(answer instanceof Error) && <IconButton icon="add" label={t("try.keep")} onClick={() => onKeep(answer)} />}</td>}
             </tr>

@@ -2,7 +2,7 @@
 
 import type { ReactNode } from "react";
 import type { Shapes } from "@/api";
-import { Table } from "@/design";
+import { Experts, Table } from "@/design";
 import { bytes, duration, number, percent, t, when } from "@/words";
 import type { Result } from "./result";
 import { Section } from "./section";
@@ -29,16 +29,6 @@ export function Figures({ result }: { result: Result }) {
         )}
       </Part>
     ),
-    sets?.covered && (
-      <Part key="sets" title={t("understand.sets")}>
-        <p>{t("understand.sets_said", { covered: whole(sets.covered.value), asked: whole(sets.asked), size: number(sets.mean_size, 2), empty: whole(sets.empty) })}</p>
-      </Part>
-    ),
-    leak?.naive && score && (
-      <Part key="leak" title={t("understand.leak")}>
-        <p>{t(Math.abs(leak.naive.value - score.value) < 0.0005 ? "understand.leak_same" : "understand.leak_said", { naive: percent(leak.naive.value), honest: percent(score.value) })}</p>
-      </Part>
-    ),
     shortcuts.length > 0 && (
       <Part key="shortcuts" title={t("understand.shortcuts")}>
         <p>
@@ -60,10 +50,27 @@ export function Figures({ result }: { result: Result }) {
       </Part>
     ),
   ].filter(Boolean);
-  if (parts.length === 0) return null;
+  const experts = [
+    sets?.covered && (
+      <Part key="sets" title={t("understand.sets")}>
+        <p>{t("understand.sets_said", { covered: whole(sets.covered.value), asked: whole(sets.asked), size: number(sets.mean_size, 2), empty: whole(sets.empty) })}</p>
+      </Part>
+    ),
+    leak?.naive && score && (
+      <Part key="leak" title={t("understand.leak")}>
+        <p>{t(Math.abs(leak.naive.value - score.value) < 0.0005 ? "understand.leak_same" : "understand.leak_said", { naive: percent(leak.naive.value), honest: percent(score.value) })}</p>
+      </Part>
+    ),
+  ].filter(Boolean);
+  if (parts.length + experts.length === 0) return null;
   return (
     <Section title={t("understand.figures")}>
-      <div className="understand-figures">{parts}</div>
+      {parts.length > 0 && <div className="understand-figures">{parts}</div>}
+      {experts.length > 0 && (
+        <Experts>
+          <div className="understand-figures">{experts}</div>
+        </Experts>
+      )}
     </Section>
   );
 }
@@ -114,34 +121,47 @@ function Fold({ caption, columns, rows }: { caption: string; columns: readonly s
 }
 
 export function Facts({ card, result }: { card: Shapes["RunCard"]; result: Result }) {
-  const facts: [string, string | null | undefined][] = [
-    ["model", card.model],
-    ["strategy", card.strategy],
-    ["head", card.head],
-    ["method", result.score?.method],
-    ["samples", number(card.samples)],
-    ["parameters", card.parameters ? number(card.parameters) : null],
-    ["macs", card.macs ? number(card.macs) : null],
-    ["bytes", card.bytes ? bytes(card.bytes) : null],
-    ["latency", card.latency_ms ? t("understand.milliseconds", { n: number(card.latency_ms, 1) }) : null],
-    ["seconds", card.seconds ? duration(card.seconds) : null],
-    ["memory", card.peak_rss_bytes ? bytes(card.peak_rss_bytes) : null],
-    ["made", when(card.created)],
-    ["why", result.why],
-  ];
   return (
     <Section title={t("understand.facts")}>
-      <dl className="understand-facts number">
-        {facts.map(([name, value]) =>
-          value ? (
-            <div key={name}>
-              <dt className="small muted">{t(`understand.fact_${name}`)}</dt>
-              <dd>{value}</dd>
-            </div>
-          ) : null,
-        )}
-      </dl>
+      <FactList
+        facts={[
+          ["method", t(`train.method_${card.method}`)],
+          ["samples", number(card.samples)],
+          ["bytes", card.bytes ? bytes(card.bytes) : null],
+          ["seconds", card.seconds ? duration(card.seconds) : null],
+          ["made", when(card.created)],
+        ]}
+      />
+      <Experts>
+        <FactList
+          facts={[
+            ["model", card.model],
+            ["strategy", card.strategy],
+            ["head", card.head],
+            ["tested", result.score?.method],
+            ["parameters", card.parameters ? number(card.parameters) : null],
+            ["macs", card.macs ? number(card.macs) : null],
+            ["latency", card.latency_ms ? t("understand.milliseconds", { n: number(card.latency_ms, 1) }) : null],
+            ["memory", card.peak_rss_bytes ? bytes(card.peak_rss_bytes) : null],
+            ["why", result.why],
+          ]}
+        />
+      </Experts>
     </Section>
   );
 }
 
+function FactList({ facts }: { facts: readonly (readonly [string, string | null | undefined])[] }) {
+  return (
+    <dl className="understand-facts number">
+      {facts.map(([name, value]) =>
+        value ? (
+          <div key={name}>
+            <dt className="small muted">{t(`understand.fact_${name}`)}</dt>
+            <dd>{value}</dd>
+          </div>
+        ) : null,
+      )}
+    </dl>
+  );
+}

@@ -13,19 +13,6 @@ export function Headline({ detail, result, onOpen }: { detail: Shapes["RunDetail
   const wrong = score && score.metric === "accuracy" ? Math.round((1 - score.value) * score.n) : null;
   return (
     <Card className="understand-headline" aria-label={t("understand.title")}>
-      {score ? (
-        <div className="understand-headline-score">
-          <p className="understand-headline-value number">
-            {percent(score.value)} <span className="understand-headline-metric">{score.metric === "accuracy" ? t("understand.accuracy") : score.metric}</span>
-          </p>
-          <IntervalBar large value={score.value} low={score.low} high={score.high} chance={guess} label={said(score)} />
-          <p className="understand-headline-scale small muted number">
-            {guess > 0 && t("understand.score_chance", { chance: percent(guess, 0) })}
-          </p>
-        </div>
-      ) : (
-        <p className="understand-headline-value">{t("understand.unmeasured")}</p>
-      )}
       <div className="understand-headline-words">
         {detail.headline.map((sentence, i) => (
           <p key={i} className={i === 0 ? "understand-headline-first" : "muted"}>
@@ -45,6 +32,19 @@ export function Headline({ detail, result, onOpen }: { detail: Shapes["RunDetail
           </div>
         )}
       </div>
+      {score ? (
+        <div className="understand-headline-score">
+          <p className="understand-headline-value number">
+            {percent(score.value)} <span className="understand-headline-metric">{score.metric === "accuracy" ? t("understand.accuracy") : score.metric}</span>
+          </p>
+          <IntervalBar large value={score.value} low={score.low} high={score.high} chance={guess} label={said(score)} />
+          <p className="understand-headline-scale small muted number">
+            {guess > 0 && t("understand.score_chance", { chance: percent(guess, 0) })}
+          </p>
+        </div>
+      ) : (
+        <p className="understand-headline-value">{t("understand.unmeasured")}</p>
+      )}
     </Card>
   );
 }

@@ -5,10 +5,10 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import type { PageProps } from "@/app";
 import { api, keys, Problem, take, url, useChange, useRuns, type Shapes } from "@/api";
-import { Button, ButtonLink, Dialog, EmptyState, Icon, Loading, Menu, Notice, Select, TextField, toastProblem } from "@/design";
-import { useReadOnly } from "@/jobs";
+import { Button, ButtonLink, Dialog, EmptyState, Icon, Loading, Menu, Notice, TextField, toastProblem } from "@/design";
+import { RunSelect, runName, useReadOnly } from "@/jobs";
 import { pathOf } from "@/shell/steps";
-import { language, percent, t } from "@/words";
+import { language, t } from "@/words";
 import { useDetail, useNames } from "./asking";
 import { Classes } from "./classes";
 import { Confidence } from "./confidence";
@@ -112,22 +112,14 @@ function Picker({ project, runs, run }: { project: Shapes["Project"]; runs: read
   const change = useChange(project.id);
   const readOnly = useReadOnly();
   const [naming, setNaming] = useState(false);
-  const score = (one: Run) => (one.score ? percent(one.score.value) : t("understand.unmeasured"));
   const remove = async () => {
     if (!run) return;
     go(pathOf(project.id, "understand")); // nothing asks for it any more
-    await change(api.DELETE("/api/projects/{p}/runs/{r}", { params: { path: { p: project.id, r: run.id } } }), t("understand.deleted", { name: run.name }));
+    await change(api.DELETE("/api/projects/{p}/runs/{r}", { params: { path: { p: project.id, r: run.id } } }), t("understand.deleted", { name: runName(run) }));
   };
   return (
     <div className="understand-picker">
-      <Select label={t("understand.run")} hideLabel value={run?.id ?? ""} onChange={(event) => go(pathOf(project.id, "understand", event.target.value))}>
-        {!run && <option value="">{t("understand.run")}</option>}
-        {runs.map((one) => (
-          <option key={one.id} value={one.id}>
-            {t("understand.run_option", { name: one.name, score: score(one) })}
-          </option>
-        ))}
-      </Select>
+      <RunSelect hideLabel runs={runs} run={run} onChange={(id) => go(pathOf(project.id, "understand", id))} />
       {run && (
         <>
           <a className="button plain" href={url.report(project.id, run.id, language())} target="_blank" rel="noopener noreferrer">
@@ -155,7 +147,7 @@ function Picker({ project, runs, run }: { project: Shapes["Project"]; runs: read
 
 function Rename({ project, run, onClose }: { project: Shapes["Project"]; run: Run; onClose: () => void }) {
   const queries = useQueryClient();
-  const [name, setName] = useState(run.name);
+  const [name, setName] = useState(runName(run));
   const save = useMutation({
     mutationFn: () => take(api.PATCH("/api/projects/{p}/runs/{r}", { params: { path: { p: project.id, r: run.id } }, body: { name: name.trim() } })),
     onSuccess: () => {

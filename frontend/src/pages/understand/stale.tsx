@@ -3,7 +3,7 @@
 import { Link } from "wouter";
 import type { Shapes } from "@/api";
 import { Button, Notice } from "@/design";
-import { isActive, JobProgress, useLatest, useReadOnly, useStart, useWish } from "@/jobs";
+import { isActive, JobProgress, runName, useLatest, useReadOnly, useStart, useWish } from "@/jobs";
 import { pathOf } from "@/shell/steps";
 import { t } from "@/words";
 
@@ -29,7 +29,7 @@ export function Stale({ project, detail, newest }: Props) {
     );
   if (newest && newest.id !== detail.card.id && newest.created > detail.card.created)
     return (
-      <Notice title={t("understand.newer", { name: newest.name })} action={<Link href={pathOf(p, "understand", newest.id)}>{t("understand.newer_open")}</Link>} />
+      <Notice title={t("understand.newer", { name: runName(newest) })} action={<Link href={pathOf(p, "understand", newest.id)}>{t("understand.newer_open")}</Link>} />
     );
   if (!detail.card.stale) return null;
   const changed = detail.changed?.length ?? 0;

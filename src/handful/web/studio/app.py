@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,10 @@ class Application:
         self.secret = secrets.token_urlsafe(32)
         tokens = (self.secret, *([token] if token else []))
         self.sessions = Sessions(self.books, studio.folder / "sessions.json", port, tokens, studio.read_only)
-        made = api(studio)
+        pages = Pages(static)
+        made = api(studio, pages.entry)
         self._add_link(made)
-        self._add_pages(made, Pages(static))
+        self._add_pages(made, pages)
         self._door = Guard(
             made, self.books, _bounds(studio), self.sessions.admit, hosts, CARRIED, pages="/api", shown=problem_page
         )
@@ -120,15 +121,16 @@ class Wanted(BaseModel):
     data: str | None = None
 
 
-def api(studio: Studio) -> FastAPI:
-    """The interface without door and pages."""
+def api(studio: Studio, entry: Callable[[], str | None] = lambda: None) -> FastAPI:
+    """The interface without door and pages. `entry`: address of the script with which the pages begin."""
     made = FastAPI(
         title="handful studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         generate_unique_id_function=_id,
         description="Collect, check, train, understand, try, export and compare. Errors are application/problem+json. "
         "Requests that change something need `X-Handful: 1`; programs send `Authorization: Bearer TOKEN` instead.",
     )  # fmt: skip
-    for area in (projects, samples, imports, check, train, runs, use, events):
+    made.include_router(projects.router(studio, entry))
+    for area in (samples, imports, check, train, runs, use, events):
         made.include_router(area.router(studio))
 
     made.add_api_route(
@@ -180,7 +182,7 @@ def _bounds(studio: Studio) -> Any:
         ("PUT", re.compile(r"/api/projects/[^/]+/imports/[^/]+/table"), table),
         ("PUT", re.compile(r"/api/projects/[^/]+/takes/[^/]+/samples"), file),
         ("POST", re.compile(r"/api/projects/archive"), archive),
-        ("POST", re.compile(r"/api/projects/[^/]+/runs/[^/]+/predict"), _MEDIA),
+        ("POST", re.compile(r"/api/projects/[^/]+/(preview|runs/[^/]+/predict)"), _MEDIA),
     ]
 
     def bounds(scope: Scope) -> Bounds:

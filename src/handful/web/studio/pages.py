@@ -36,6 +36,7 @@ CARRIED = [
 ]
 UNCHANGING = "public, max-age=31536000, immutable"
 _PAGES = re.compile(r"/|/p/[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}){0,4}/?")
+_ENTRY = re.compile(r'<script type="module"[^>]* src="([^"]+)"')
 _HASHED = re.compile(r".+-[A-Za-z0-9_-]{8,}\.[a-z0-9]+")
 _KINDS = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8",
@@ -78,6 +79,12 @@ class Pages:
         answer = await self._sent(self._files["/index.html"], request)
         answer.headers["Link"] = ", ".join(self._needed(path, request.headers.get("accept-language", "")))
         return answer
+
+    def entry(self) -> str | None:
+        """The script with which the pages begin, as they are now: its name changes with whatever is in them."""
+        index = self._folder / "index.html"
+        found = _ENTRY.search(index.read_text(encoding="utf-8")) if index.is_file() else None
+        return found[1] if found else None
 
     def _look(self) -> None:
         """List what is there when it was built anew."""

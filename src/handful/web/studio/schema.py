@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Modality = Literal["image", "audio"]
 Severity = Literal["error", "warning", "note"]
 State = Literal["queued", "running", "pausing", "paused", "stopping", "stopped", "interrupted", "failed", "done"]
+Method = Literal["quick", "ready", "adapted", "new"]
 Kind = Literal["train", "compare", "check", "export", "explain", "curve"]
 
 
@@ -31,6 +32,9 @@ class Extra(Shape):
 
 class About(Shape):
     version: str
+    pages: str | None = Field(
+        None, description="script of the pages as built now; a tab that began with another is old"
+    )
     read_only: bool
     languages: list[str]
     extras: dict[str, Extra] = Field(description="learn, torch, ...")
@@ -93,6 +97,7 @@ class Change(Shape):
     name: str = ""
     to: str = ""
     names: list[str] = Field(default_factory=list)
+    number: int | None = Field(None, description="delete-run: of a run that nobody named")
 
 
 class Project(Shape):
@@ -311,9 +316,10 @@ class Plan(Shape):
     """What the button would do."""
 
     ready: bool
-    sentence: str = Field(description='e.g. "EfficientNet-B0, probe, about 12 s"')
+    sentence: str = Field(description='e.g. "with a ready-made network, about 12 s"')
     model: str | None = None
     strategy: str | None = None
+    method: Method | None = Field(None, description="how it would learn, for people")
     seconds: float | None = Field(None, description="estimate; None: not known")
     why: str = ""
     problems: list[str] = Field(default_factory=list, description="what keeps it from starting, each with what to do")
@@ -345,7 +351,8 @@ class Job(Shape):
     id: str
     project: str
     kind: Kind
-    title: str
+    title: str = Field(description="what it was called, empty where nobody did")
+    number: int | None = Field(None, description="which training of the project it is, or uses")
     state: State
     position: int | None = Field(None, description="place in the queue, from 1")
     created: float
@@ -398,10 +405,14 @@ class Score(Shape):
 class RunCard(Shape):
     id: str
     name: str
+    number: int | None = Field(
+        None, description="which training it is, where nobody named it; pages say that in their language"
+    )
     created: float
     model: str
     strategy: str
     head: str | None = None
+    method: Method = Field(description="how it learns, for people")
     score: Score | None
     macro_f1: float | None = None
     test: Score | None = None

@@ -31,7 +31,7 @@ HOW = "run `handful studio` in a terminal: it prints and opens a new link"
 READ_ONLY = "this studio is read-only: nothing can be changed"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # What is asked with POST and changes nothing.
-_QUESTIONS = re.compile(r"/api/projects/[^/]+/(plan|runs/[^/]+/predict)")
+_QUESTIONS = re.compile(r"/api/projects/[^/]+/(plan|preview|runs/[^/]+/predict)")
 
 
 class Sessions:

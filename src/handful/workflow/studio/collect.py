@@ -226,8 +226,8 @@ def _shape(opened: Project) -> dict[str, Any]:
         "classes": [{"name": c.name, "count": c.count, "takes": c.takes, "sources": c.takes + alone[c.name]} for c in classes],
         "samples": sum(c.count for c in classes), "takes": len({s.group for s in opened.samples if s.group}),
         "created": opened.created, "updated": opened.updated, "revision": opened.revision, 
-        "undo": f"delete the run {shown(deleted)}" if deleted else opened.undo_words, "redo": opened.redo_words,
-        "undo_change": {"kind": "delete-run", "name": deleted} if deleted else _change(opened.undoable),
+        "undo": f"delete the run {shown(deleted['name'])}" if deleted else opened.undo_words, "redo": opened.redo_words,
+        "undo_change": deleted or _change(opened.undoable),
         "redo_change": _change(opened.redoable), "runs": sum(1 for _ in opened.runs.glob("*/run.json")), "folder": str(opened.folder),
     }  # fmt: skip
 

@@ -48,8 +48,13 @@ def comparison(studio: Studio, project_id: str, wanted: Sequence[str], lang: str
     return {
         "rows": [_row(record, best, made[record.id], gaps.get(record.id), record.id in front) for record in ranked],
         "differences": _differences(chosen), "cost": cost, "races": _races(project, texts),
-        "why": plans.compared(texts, best.name if best else None, tied, len(gaps) - tied, apart),
+        "why": plans.compared(texts, _called(best, texts) if best else None, tied, len(gaps) - tied, apart),
     }  # fmt: skip
+
+
+def _called(record: Record, texts: words.Words) -> str:
+    number = records.number(record.id)
+    return record.name if record.named or number is None else texts.text("plan.numbered", number=number)
 
 
 def _value(card: dict[str, Any]) -> float:

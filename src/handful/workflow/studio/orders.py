@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,9 +58,17 @@ class Order:
     makes_run: bool = False
 
 
-def order(project: Project, wish: Wish) -> Order:
-    """Raises UsageError, DataError, MissingExtra or NotFound, with what to do."""
+def order(project: Project, wish: Wish, ordered: Iterable[str | None] = ()) -> Order:
+    """`ordered`: runs of the project's jobs. Raises UsageError, DataError, MissingExtra or NotFound, with what to do."""
+    if wish.kind == "train":
+        return _train(project, wish, records.place(project, ordered))
     return _KINDS[wish.kind](project, wish)
+
+
+def same(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two commands do the very same: labels and settings stand in their words; where the result goes is no matter."""
+    told, also = ([word for word in words if word != "--json" and word[:6] != "--run="] for words in (one, other))
+    return told == also
 
 
 def recipe(project: Project, settings: Mapping[str, Any], preset: str | None, race: bool = False) -> Recipe:
@@ -105,6 +113,16 @@ def unlisted(model: str) -> bool:
     return any("/" in part for part in model.split("+"))
 
 
+def method(model: str, strategy: str) -> str:
+    """How it learns, for people: quick (no network), ready (a head on a ready-made network), adapted (fine-tuned), new."""
+    if strategy in ("finetune", "scratch"):
+        return "adapted" if strategy == "finetune" else "new"
+    from handful.models import models
+
+    parts = model.split("+")
+    return "ready" if any("/" in part or (part in models and models.get(part).network) for part in parts) else "quick"
+
+
 def counted(project: Project) -> tuple[dict[str, int], dict[str, int]]:
     """(samples of each class, how many things these come from: takes, and samples without one)."""
     counts = {card.name: 0 for card in project.classes}
@@ -132,7 +150,7 @@ def sets(settings: Mapping[str, Any]) -> list[str]:
     return [f"--set={key.replace('-', '_')}={json.dumps(value, ensure_ascii=False)}" for key, value in said.items()]
 
 
-def _train(project: Project, wish: Wish) -> Order:
+def _train(project: Project, wish: Wish, run: Path) -> Order:
     from handful.workflow.train import started
 
     startable(project)
@@ -141,13 +159,11 @@ def _train(project: Project, wish: Wish) -> Order:
     if earlier:
         if not unlisted(str(earlier.result.get("model"))):
             asked = resolve(started(str(earlier.path)), asked.model_dump(exclude_unset=True))
-    choice = choose(project, asked)
-    named = f"{choice.model.name}, {choice.strategy}" if choice else asked.model
-    run = project.runs / secrets.token_hex(8)
+    choose(project, asked)  # raises as training would
     args = ["train", *_data(project), f"--run={run}", f"--set=modality={project.modality}", *sets(wish.settings)]
     args += [f"--preset={wish.preset}"] if wish.preset else []
     args += [f"--from={earlier.path}"] if earlier else []
-    return Order(args, wish.title or named, run, True)
+    return Order(args, wish.title, run, True)
 
 
 def _compare(project: Project, wish: Wish) -> Order:
@@ -231,13 +247,13 @@ def _explain(project: Project, wish: Wish) -> Order:
     limit = options.get("limit", 8)
     if not 1 <= limit <= MOST_EXPLAINED:
         raise UsageError(f"limit is {limit}", f"it goes from 1 to {MOST_EXPLAINED}")
-    return Order(["explain", str(record.path), *files, f"--limit={limit}"], wish.title or record.name, record.path)
+    return Order(["explain", str(record.path), *files, f"--limit={limit}"], wish.title, record.path)
 
 
 def _curve(project: Project, wish: Wish) -> Order:
     record = _used(project, wish)
     _only(wish, {})
-    return Order(["curve", str(record.path)], wish.title or record.name, record.path)
+    return Order(["curve", str(record.path)], wish.title, record.path)
 
 
 def _used(project: Project, wish: Wish) -> records.Record:
@@ -258,9 +274,9 @@ def _only(wish: Wish, known: Mapping[str, type]) -> dict[str, Any]:
 
 
 _KINDS: dict[str, Callable[[Project, Wish], Order]] = {
-    "train": _train, "compare": _compare, "check": _check, "export": _export, "explain": _explain, "curve": _curve,
+    "compare": _compare, "check": _check, "export": _export, "explain": _explain, "curve": _curve,
 }  # fmt: skip
 
 
 def kinds() -> Sequence[str]:
-    return tuple(_KINDS)
+    return ("train", *_KINDS)

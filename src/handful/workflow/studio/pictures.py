@@ -90,8 +90,19 @@ def thumb(studio: Studio, project: str, sample: str) -> Drawn:
 def preview(studio: Studio, project: str, sample: str) -> Drawn:
     """A picture of at most 1024 pixels, or the first ten minutes of a sound as 16-bit WAV."""
     opened = studio.project(project)
-    path = opened.path(sample)
-    if opened.modality == "audio":
+    return _preview(opened.path(sample), opened.modality)
+
+
+def preview_of(studio: Studio, project: str, content: bytes) -> Drawn:
+    """The same of a file that is no sample, for browsers that cannot show its kind. Raises FileError."""
+    from handful.workflow.studio.collect import on_disk
+
+    with on_disk(studio, content) as path:
+        return _preview(path, studio.project(project).modality)
+
+
+def _preview(path: Path, modality: str | None) -> Drawn:
+    if modality == "audio":
         content, seconds = _wav(path)
         return content, "audio/wav", {"X-Seconds": f"{seconds:.3f}"}
     return _jpeg(path, PREVIEW, 88), "image/jpeg", {}

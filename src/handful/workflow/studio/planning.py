@@ -36,7 +36,7 @@ def plan(
     project, texts = studio.project(project_id), words.load(lang)
     counted = orders.counted(project)
     answer: dict[str, Any] = {
-        "ready": False, "sentence": "", "model": None, "strategy": None, "seconds": None, "why": "",
+        "ready": False, "sentence": "", "model": None, "strategy": None, "method": None, "seconds": None, "why": "",
         "problems": plans.problems(texts, *counted), "notes": plans.notes(texts, *counted),
     }  # fmt: skip
     if importlib.util.find_spec("onnx") is None:
@@ -58,17 +58,18 @@ def _training(
 ) -> dict[str, Any]:  # fmt: skip
     choice = orders.choose(project, recipe)
     if choice is None:
-        sentence = plans.sentence(texts, recipe.model, recipe.strategy, None)
-        return {"sentence": sentence, "model": recipe.model, "strategy": recipe.strategy, "more": []}
+        method = orders.method(recipe.model, recipe.strategy)
+        found = {"model": recipe.model, "strategy": recipe.strategy, "method": method}
+        return {"sentence": plans.sentence(texts, method, None), **found, "more": []}
     seconds = estimate(studio, project, choice, recipe)
     if seconds is None and not hindered:
         seconds = _rehearsed(studio, rehearsals, project, choice, recipe)
     fetched = choice.weights is not None and not choice.weights.sha256 and choice.model.network
     name, strategy, asked = choice.model.name, choice.strategy, recipe.model != "auto" or recipe.strategy == "scratch"
-    quick = not asked and choice.weights is None and choice.model.network is None
+    method = orders.method(name, strategy)
     return {
-        "sentence": plans.sentence(texts, name, strategy, seconds, quick), "model": name, "strategy": strategy, "seconds": seconds,
-        "why": plans.why(texts, asked, choice.weights is not None, name, strategy),
+        "sentence": plans.sentence(texts, method, seconds), "model": name, "strategy": strategy, "method": method,
+        "seconds": seconds, "why": plans.why(texts, asked, choice.weights is not None),
         "more": [plans.fetched(texts, fetched.weights_bytes)] if fetched else [],
     }  # fmt: skip
 

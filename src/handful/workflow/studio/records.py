@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 NAME = "name.json"  # what the user calls the run; beside the files that training wrote
+TRASH = "trash"
+_NUMBERED = re.compile(r"(\d{1,9})-[0-9a-f]{16}", re.ASCII)
 SNAPSHOTS = "snapshots"  # labels as they were when a job was queued, by content
 
 
@@ -46,11 +49,13 @@ class Record:
 
     @property
     def name(self) -> str:
-        """As the user called it, else what it is."""
+        """As the user called it, else its number, else what it is. Pages say the number in their language."""
         try:
             return str(json.loads((self.path / NAME).read_text(encoding="utf-8"))["name"])
         except (OSError, ValueError, KeyError, TypeError):
-            return f"{self.result.get('model', '?')}, {self.result.get('strategy', '?')}"
+            numbered = number(self.id)
+            method = f"{self.result.get('model', '?')}, {self.result.get('strategy', '?')}"
+            return method if numbered is None else f"Training {numbered}"
 
     @property
     def named(self) -> bool:
@@ -93,6 +98,19 @@ def find(project: Project, run: str) -> Record:
     if RUN_ID.fullmatch(run) and (project.runs / run / "run.json").is_file():
         return _record(project.runs / run, _changed(project.runs / run / "run.json"))
     raise NotFound("there is no such run", "it may have been deleted: reload the page")
+
+
+def number(run: str | None) -> int | None:
+    """Which training of its project a run is, as its id says; None for one that came from elsewhere."""
+    found = _NUMBERED.fullmatch(run or "")
+    return int(found[1]) if found else None
+
+
+def place(project: Project, ordered: Iterable[str | None]) -> Path:
+    """The directory of the project's next training. Counts on over what is there, in the trash, and `ordered`: runs of jobs."""
+    folders = [path for folder in (project.runs, project.folder / TRASH / "runs") for path in folder.glob("*")]
+    last = max((number(run) or 0 for run in [*(path.name for path in folders), *ordered]), default=0)
+    return project.runs / f"{last + 1}-{secrets.token_hex(8)}"
 
 
 def read(path: Path) -> Record:

@@ -10,9 +10,8 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from handful.config import Strategy
 from handful.errors import BusyError
 from handful.files import atomic_write, shown, to_json
 from handful.projects import NotFound
@@ -21,7 +20,7 @@ from handful.reporting.evidence import Prediction
 from handful.reporting.words import Name, Number
 from handful.workflow.explain import FOLDER as EXPLANATIONS
 from handful.workflow.explain import OURS
-from handful.workflow.studio import records
+from handful.workflow.studio import orders, records
 from handful.workflow.studio.comparing import comparison as comparison
 from handful.workflow.studio.records import Record
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from handful.projects import Project, Sample
     from handful.workflow.studio import Studio
 
-TRASH = "trash"
-_PLANNED = re.compile(rf"\S+, ({'|'.join(get_args(Strategy))})")  # the title of a job that was given none
 _STAMP = "deleted.json"
 
 
@@ -47,11 +44,13 @@ def cards(studio: Studio, project_id: str) -> list[dict[str, Any]]:
 
 
 def _take_titles(studio: Studio, project: Project, found: list[Record]) -> None:
-    """A run is called as the user called its job, also when that is forgotten; what was merely planned names nothing."""
+    """A run is called as the user called its job, also when that is forgotten."""
     if unnamed := [record for record in found if not record.named]:
-        titles = {job.run: job.title for job in studio.queue.list(project.id) if job.makes_run and job.title}
+        titles = {
+            job.run: job.title for job in studio.queue.list(project.id) if job.makes_run and job.title != job.kind
+        }
         for record in unnamed:
-            if record.id in titles and not _PLANNED.fullmatch(titles[record.id]):
+            if record.id in titles:
                 record.rename(titles[record.id])
 
 
@@ -64,8 +63,9 @@ def card(record: Record, now: str) -> dict[str, Any]:
     result, model = record.result, record.path / "model.onnx"
     seconds = result.get("seconds") or {}
     return {
-        "id": record.id, "name": record.name, "created": record.created, "model": str(result.get("model", "?")),
-        "strategy": str(result.get("strategy", "?")), "head": result.get("head") or None, "score": score(result.get("score")),
+        "id": record.id, "name": record.name, "number": None if record.named else records.number(record.id), "created": record.created, "model": str(result.get("model", "?")),
+        "strategy": str(result.get("strategy", "?")), "head": result.get("head") or None,
+        "method": orders.method(str(result.get("model")), str(result.get("strategy"))), "score": score(result.get("score")),
         "macro_f1": result.get("macro_f1"), "test": score(result.get("test")), "samples": int(result.get("samples") or 0),
         "classes": [str(name) for name in result.get("classes") or []], "parameters": result.get("parameters"),
         "macs": result.get("macs"), "bytes": model.stat().st_size if model.is_file() else None,
@@ -137,20 +137,22 @@ def delete(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     for job in studio.queue.list(project.id):
         if job.run == run and job.active:
             raise BusyError(f"the run {record.name} is in use by a job", "stop the job first")
-    name = record.name
-    target = project.folder / TRASH / "runs" / run
+    name, named = record.name, record.named
+    target = project.folder / records.TRASH / "runs" / run
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(record.path, target)
-    atomic_write(target / _STAMP, to_json({"name": name, "revision": project.revision}) + "\n")
+    stamp = {"name": name, "number": None if named else records.number(run), "revision": project.revision}
+    atomic_write(target / _STAMP, to_json(stamp) + "\n")
     _tell(studio, project)
     return {"said": f"deleted the run {shown(name)}", "project": collect.project(studio, project_id)}
 
 
-def deleted_last(project: Project) -> str | None:
-    """The name of the run whose deletion undo would take back, where that was the project's last change."""
+def deleted_last(project: Project) -> dict[str, Any] | None:
+    """The deletion of a run that undo would take back, where that was the project's last change: the shape Change."""
     place = _deleted_last(project)
-    return str(_stamp(place)["name"]) if place else None
+    stamp = _stamp(place) if place else {}
+    return {"kind": "delete-run", "name": str(stamp["name"]), "number": stamp.get("number")} if stamp else None
 
 
 def undo_deletion(studio: Studio, project_id: str) -> dict[str, Any] | None:
@@ -161,7 +163,7 @@ def undo_deletion(studio: Studio, project_id: str) -> dict[str, Any] | None:
 
 def _deleted_last(project: Project) -> Path | None:
     """In the trash, the run deleted last, unless something else was changed since."""
-    stamps = [path.parent for path in (project.folder / TRASH / "runs").glob(f"*/{_STAMP}")]
+    stamps = [path.parent for path in (project.folder / records.TRASH / "runs").glob(f"*/{_STAMP}")]
     newest = max(stamps, key=lambda place: (place / _STAMP).stat().st_mtime_ns, default=None)
     return newest if newest and _stamp(newest).get("revision") == project.revision else None
 
@@ -178,7 +180,7 @@ def restore(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     from handful.workflow.studio import collect
 
     project = studio.project(project_id)
-    place = project.folder / TRASH / "runs" / run
+    place = project.folder / records.TRASH / "runs" / run
     if not records.RUN_ID.fullmatch(run) or not (place / "run.json").is_file() or (project.runs / run).exists():
         raise NotFound("there is no such run in the trash", "reload the page")
     (place / _STAMP).unlink(missing_ok=True)

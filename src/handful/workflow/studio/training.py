@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import shutil
+import threading
 import types
 from collections.abc import Mapping
 from functools import cache
@@ -22,13 +23,14 @@ from handful import config
 from handful.config import Recipe
 from handful.errors import DataError, HandfulError
 from handful.projects import NotFound
-from handful.workflow.studio import orders
+from handful.workflow.studio import orders, records
 
 if TYPE_CHECKING:
     from handful.features import Frontend
     from handful.jobs import Job
     from handful.workflow.studio import Studio
 
+_ordering = threading.Lock()  # one order at a time is compared with those before it, and numbered
 _TYPES = {bool: "boolean", int: "integer", float: "number"}
 _BOUNDS = (("ge", "low", "low_open", False), ("gt", "low", "low_open", True), ("le", "high", "high_open", False), ("lt", "high", "high_open", True))  # fmt: skip
 
@@ -173,12 +175,20 @@ def _picture(item: np.ndarray, frontend: Frontend) -> str:
 
 
 def submit(studio: Studio, project_id: str, wish: orders.Wish) -> dict[str, Any]:
-    """Queue what a page asks for. Raises what `orders.order` raises."""
+    """Queue what a page asks for; where the very same already waits or works, that job: a key held down is one wish.
+
+    Raises what `orders.order` raises.
+    """
     project = studio.project(project_id)
-    order = orders.order(project, wish)
-    job = studio.queue.submit(
-        project.folder, wish.kind, order.args, title=order.title, run=order.run, makes_run=order.makes_run
-    )
+    with _ordering:
+        jobs = studio.queue.list(project.id)
+        order = orders.order(project, wish, [job.run for job in jobs])
+        for job in jobs:
+            if job.state in ("queued", "running") and orders.same(job.words, order.args):
+                return shape(job)
+        job = studio.queue.submit(
+            project.folder, wish.kind, order.args, title=order.title, run=order.run, makes_run=order.makes_run
+        )
     return shape(job)
 
 
@@ -186,7 +196,8 @@ def shape(job: Job) -> dict[str, Any]:
     """The shape Job of the wire."""
     progress = job.progress
     return {
-        "id": job.id, "project": job.project, "kind": job.kind, "title": job.title, "state": job.state,
+        "id": job.id, "project": job.project, "kind": job.kind, "title": "" if job.title == job.kind else job.title,
+        "number": records.number(job.run), "state": job.state,
         "position": job.position, "created": job.created, "started": job.started, "ended": job.ended,
         "progress": {"stage": progress.stage, "done": progress.done, "of": progress.of} if progress else None,
         "share": job.share, "eta_seconds": job.eta_seconds, "rss_bytes": job.rss_bytes,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -23,12 +25,13 @@ from handful.web.studio.schema import (
 from handful.workflow.studio import Studio, collect, machine
 
 
-def router(studio: Studio) -> APIRouter:
+def router(studio: Studio, entry: Callable[[], str | None]) -> APIRouter:
+    """Routes below /api. `entry`: see `Pages`."""
     routes = APIRouter(prefix="/api", tags=["projects"])
 
     @routes.get("/about", response_model=About, summary="What this installation can do")
     def about() -> object:
-        return machine.about(studio)
+        return machine.about(studio) | {"pages": entry()}
 
     @routes.get("/memory/status", response_model=MemoryStatus, summary="Memory, disk and jobs of this machine")
     def memory_status() -> object:

@@ -14,7 +14,7 @@ from handful.web.studio import schema
 from handful.web.studio.media import attachment
 from handful.web.studio.routes import BYTES, ProjectId, binary
 from handful.web.studio.routes.runs import RunId
-from handful.workflow.studio import using
+from handful.workflow.studio import pictures, using
 
 if TYPE_CHECKING:
     from handful.workflow.studio import Studio
@@ -38,6 +38,18 @@ def router(studio: Studio) -> APIRouter:
     async def predict(p: ProjectId, r: RunId, request: Request) -> Any:
         content = await bounded(request, MAX_BYTES)
         return await run_in_threadpool(using.predict, studio, models, p, r, content)
+
+    @api.post(
+        "/projects/{p}/preview",
+        response_class=Response,
+        responses=binary("image/jpeg", "audio/wav"),
+        summary="A file as a picture or sound that every browser shows (the body is its bytes)",
+        openapi_extra=BYTES,
+    )
+    async def preview(p: ProjectId, request: Request) -> Response:
+        content = await bounded(request, MAX_BYTES)
+        drawn, kind, headers = await run_in_threadpool(pictures.preview_of, studio, p, content)
+        return Response(drawn, headers=headers, media_type=kind)
 
     @api.get("/formats", response_model=list[schema.Format], summary="Export formats, and what each would need")
     def formats() -> Any:
