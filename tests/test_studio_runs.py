@@ -536,3 +536,24 @@ def test_race_and_explanations_show_up(client: Client, own: tuple[str, str]) -> 
         "GET", f"/api/projects/{project}/runs/{run}/explanations/{cards[0]['picture']}"
     )
     assert status == 200 and headers["content-type"] == "image/jpeg" and content[:2] == b"\xff\xd8"
+
+
+def test_ensemble_stands_among_the_runs(
+    studio: Any, client: Client, project: str, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    wish = {"kind": "train", "settings": {**QUICK, "model": "random_convolutions"}}
+    other = client.finished(client("POST", f"/api/projects/{project}/jobs", wish, 201))
+    runs = studio.project(project).runs
+    joined = handful.ensemble([runs / trained["run"], runs / other["run"]], run=runs / "together")
+    studio.runs_changed(project)
+    (card,) = [card for card in client("GET", f"/api/projects/{project}/runs") if card["id"] == "together"]
+    assert card["score"]["value"] == joined.score["value"] and card["strategy"] == "ensemble" and not card["stale"]
+    place = f"/api/projects/{project}/runs/together"
+    assert "of its 2 members" in client("GET", place)["result"]["why"]
+    assert len(client("GET", f"{place}/predictions")) == 16
+    assert b"handful ensemble" in client.raw("GET", f"{place}/report")[2]
+    assert client("GET", f"/api/projects/{project}/comparison?runs={trained['run']},together")["rows"]
+    photo = write_photos(tmp_path / "new", per_class=1, size=32) / "red" / "00.png"
+    answer = client("POST", f"{place}/predict", photo.read_bytes())
+    assert answer["scores"] == pytest.approx(joined.model.predict(photo).scores, abs=1e-6)
+    client("DELETE", place)
