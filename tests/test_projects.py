@@ -736,6 +736,21 @@ def test_near_misses_are_proposed_and_never_merged_silently(project: Project) ->
     assert [c.name for c in project.classes] == ["cat", "dog", "Cat", "elephant"]
 
 
+def test_a_folder_for_each_of_many_files_is_planned(project: Project) -> None:
+    """F-29: neither classes nor rows are compared each with each, which would take hours here."""
+    from handful.projects.planning import Entry, plan
+    from handful.projects.tables import understand
+
+    names = [f"subject {number:05d}" for number in range(10_000)]
+    entries = [Entry(f"{name}/1.png", "image", name, f"{number:064x}"[::-1]) for number, name in enumerate(names)]
+    made = plan(project, [*entries, Entry("Subject00007/2.png", "image", "x", "f" * 64)], None)
+    assert len(made.classes) == 10_001 and made.problem is None
+    assert [(c.name, c.similar) for c in made.classes if c.similar] == [("subject 00007", "Subject00007")]
+    rows = [[f"elsewhere/{name}/1.png", "cat"] for name in names] + [["subject 00003/1.png", "dog"]]
+    found = understand("labels.csv", ["file_name", "label"], rows, [f"data/{entry.path}" for entry in entries])
+    assert found.labels == {"data/subject 00003/1.png": ("dog", "")} and found.missing == len(names)
+
+
 def test_the_same_content_in_two_classes_is_said(project: Project) -> None:
     bring = project.begin_import()
     bring.receive("x/dog/a.png", png(0))

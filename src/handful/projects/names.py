@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from handful.projects.reasons import ProjectError
 
@@ -42,6 +43,7 @@ def visible(name: str) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def bare(name: str) -> str:
     """What is left of a name without case, spaces, invisible characters, and with look-alike letters made one."""
     text = unicodedata.normalize("NFKC", name).casefold()

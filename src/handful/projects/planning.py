@@ -6,13 +6,13 @@ Decides from paths, hashes and a labels table; changes nothing.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from handful.projects.contents import KINDS
-from handful.projects.names import clean_name, similar
+from handful.projects.names import bare, clean_name, similar
 from handful.projects.reasons import ProjectError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 # Folders around the class folders, as `handful train` knows them.
 TRAINING = frozenset({"train", "training"})
 TESTING = frozenset({"validation", "valid", "val", "dev", "test", "testing"})
+_COMPARED = 400  # classes; where there are more, only those that look the same are told
 _ONE = {"image": "a picture", "audio": "a sound"}
 
 
@@ -127,16 +128,17 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, tuple[
 
 
 def _classes(existing: list[str], found: Counter[str]) -> list[FoundClass]:
-    order = {name: (-count, number) for number, (name, count) in enumerate(found.items())}
-    classes = []
-    for name, count in found.items():
-        if name in existing:
-            classes.append(FoundClass(name, count, True))
-        else:
-            # Of two new ones that look alike, the smaller may be meant as the larger.
-            larger = [other for other in found if order[other] < order[name]]
-            classes.append(FoundClass(name, count, False, similar(name, [*existing, *larger])))
-    return classes
+    known = set(existing)
+    meant: dict[str, str | None] = {}
+    alike: dict[str, list[str]] = defaultdict(list)
+    # Of two new ones that look alike, the smaller may be meant as the larger.
+    ranked = [*existing, *(name for name, _ in found.most_common() if name not in known)]
+    # A folder for each file is no typing error, and to compare thousands with each other takes minutes.
+    compared = ranked if len(ranked) <= _COMPARED else []
+    for place, name in enumerate(ranked):
+        meant[name] = None if name in known else similar(name, [*alike[bare(name)], *compared[:place]])
+        alike[bare(name)].append(name)
+    return [FoundClass(name, count, name in known, meant[name]) for name, count in found.items()]
 
 
 def from_folders(paths: list[str]) -> dict[str, str]:

@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import posixpath
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ MAX_BYTES = 64 << 20
 _FILE = ("file_name", "filename", "file", "path", "image", "audio", "fname", "name")
 _LABEL = ("label", "category", "class", "labels", "target", "species")
 _GROUP = ("group",)
+_ENDS = 8  # folders of a path by which its end is looked up: a path of a thousand would take a thousand entries
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,12 @@ class _Finder:
     def __init__(self, table: str, paths: Iterable[str]) -> None:
         self._folder = posixpath.dirname(table)
         self._paths = {path: path for path in paths}
-        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_end: dict[str, str | None] = {}  # end of a path -> the path; None: several have it
         for path in self._paths:
-            self._by_name[posixpath.basename(path)].append(path)
+            parts = path.split("/")
+            for first in range(max(1, len(parts) - _ENDS), len(parts)) or (0,):
+                end = "/".join(parts[first:])
+                self._by_end[end] = None if end in self._by_end else path
 
     def __call__(self, cell: str) -> str | None:
         name = visible(unguarded(cell)).replace("\\", "/")
@@ -144,6 +147,4 @@ class _Finder:
         for candidate in (posixpath.join(self._folder, name), name):
             if candidate in self._paths:
                 return candidate
-        tails = [path for path in self._by_name[posixpath.basename(name)] if path.endswith("/" + name)]
-        same = tails or self._by_name[posixpath.basename(name)]
-        return same[0] if len(same) == 1 else None
+        return self._by_end[name] if name in self._by_end else self._by_end.get(posixpath.basename(name))
