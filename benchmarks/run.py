@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import statistics
@@ -297,9 +298,30 @@ def trusted(place: Path, rounds: int) -> list[str]:
     return found
 
 
+def exports(place: Path, rounds: int) -> list[str]:
+    """8 bits, the whole graph, the filter bank: see exports.py; a page in a real browser, by its tests."""
+    rows = Timed(PYTHON, HERE / "exports.py").output.splitlines()[2:]
+    test = HERE.parent / "tests" / "browser" / "test_page.py"
+    said = Timed(PYTHON, "-m", "pytest", test, "-k", "twenty", "-q", "-s", "-rs", "-p", "no:cacheprovider").output
+    for name, found in re.findall(r"^\.?(.+): largest difference (.+)$", said, re.MULTILINE):
+        rows.append(
+            f"| page in Chromium against Python, 20 files, {name} | same labels, {found} at most | same labels |"
+        )
+    rows += [f"| page in Chromium against Python | not measured: {why} | same labels |" for why in re.findall(r"^SKIPPED .*?: (.+)$", said, re.MULTILINE)]  # fmt: skip
+    return rows
+
+
+def serving(place: Path, rounds: int) -> list[str]:
+    """Answers over a socket against the bare engine, see serving.py."""
+    train(place / "home", place / "run")
+    files = DATA / "catsdogs" / "test"
+    command = (PYTHON, HERE / "serving.py", place / "run", files, "--rounds", rounds, "--rows")
+    return Timed(*command, home=place / "home").output.splitlines()
+
+
 PARTS: dict[str, Callable[[Path, int], list[str]]] = {
     "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "accuracy": accuracy, "memory": memory,
-    "race": race, "trusted": trusted, "installation": installation,
+    "race": race, "trusted": trusted, "exports": exports, "serving": serving, "installation": installation,
 }  # fmt: skip
 
 

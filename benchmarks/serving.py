@@ -1,6 +1,6 @@
 """What serving costs: requests per second over a socket against the bare engine on the same files, and health meanwhile.
 
-    python benchmarks/serving.py RUN FILE_OR_FOLDER [--requests 400] [--clients 32]
+    python benchmarks/serving.py RUN FILE_OR_FOLDER [--requests 400] [--clients 32] [--rows]
 
 Both sides take turns; the median of the ratios is printed. The bare engine is `Predictor.stream`: decoding in threads,
 batches of 16, all files at once. The clients share the machine's cores with the server; where other programs do too, the
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=400)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", action="store_true", help="print rows of a table alone")
     chosen = parser.parse_args()
     found = (
         sorted(f for f in chosen.files.rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES | IMAGE_SUFFIXES)
@@ -104,7 +105,7 @@ def main() -> None:
         else [chosen.files]
     )
     files = [found[i % len(found)] for i in range(chosen.requests)]
-    ratios, costs, checks = [], [], []
+    ratios, costs, checks, agreed = [], [], [], 0
     for number in range(chosen.rounds):
         engine, least, expected = bare(chosen.run, files)
         rate, cpu, labels, health = served(chosen.run, files, chosen.clients)
@@ -112,11 +113,21 @@ def main() -> None:
         costs.append(least / cpu)
         checks += health
         same = sum(a == b for a, b in zip(labels, expected, strict=True))
+        agreed += same
+        if chosen.rows:
+            continue
         print(
             f"round {number + 1}: bare {engine:.1f} files/s and {least * 1000:.1f} ms of processor a file, "
             f"served {rate:.1f} and {cpu * 1000:.1f} ms: ratio {ratios[-1]:.3f}, by processor {costs[-1]:.3f}; "
             f"{same} of {len(files)} labels agree"
         )
+    if chosen.rows:
+        each = f"{min(ratios):.2f} to {max(ratios):.2f}; by processor time {statistics.median(costs):.2f}"
+        asked = f"{chosen.requests} files by {chosen.clients} clients"
+        print(f"| files a second, served / bare engine loop, {asked} | {statistics.median(ratios):.2f} ({each}) | at least 0.85 |")  # fmt: skip
+        print(f"| ... answers with the label of the bare loop | {agreed} of {chosen.requests * chosen.rounds} | all |")
+        print(f"| ... health meanwhile, worst of {len(checks)} | {max(checks) * 1000:.0f} ms, median {statistics.median(checks) * 1000:.0f} ms | below 100 ms |")  # fmt: skip
+        return
     print(
         f"median ratio {statistics.median(ratios):.3f}, by processor {statistics.median(costs):.3f}; "
         f"health: median {statistics.median(checks) * 1000:.1f} ms, worst {max(checks) * 1000:.1f} ms of {len(checks)}"

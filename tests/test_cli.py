@@ -77,6 +77,7 @@ def test_evaluate_export_report_check(trained: tuple[Path, dict[str, Any]], phot
         (["train", "/nowhere"], 1), (["train"], 2), (["train", "{photos}", "--model", "resnet81"], 2), (["train", "{photos}", "--set", "x"], 2),
         (["train", "{photos}", "--preset", "nothing"], 2), (["predict", "/nowhere", "x.png"], 1), (["export", "/nowhere"], 1), (["nonsense"], 2),
         (["export", "{run}", "--format", "onyx"], 2), (["evaluate", "{run}", "/nowhere"], 1), (["train", "{photos}", "--run", "{run}"], 1),
+        (["predict", "{run}", "x.png", "--device", "gpu"], 2), (["serve", "{run}", "--port", "0", "--device", "gpu"], 2),
         (["train", "{photos}", "--weights", "/nowhere.safetensors", "--model", "squeezenet1_0"], 1), (["report", "{run}", "--lang", "xx"], 2),
     ],
 )  # fmt: skip

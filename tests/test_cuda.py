@@ -1,4 +1,4 @@
-"""Training on a GPU, where there is one."""
+"""Training and predicting on a GPU, where there is one."""
 
 from __future__ import annotations
 
@@ -100,3 +100,15 @@ def test_a_loss_that_is_not_finite_stops_it() -> None:
     settings = LoopSettings(epochs=1, batch_size=2, device="cuda")
     with pytest.raises(HandfulError, match="not finite"):
         fit_network(network, None, lambda rows, epoch: x[rows], np.arange(40) % 2, 2, settings)
+
+
+def test_predictions_on_the_gpu_are_those_of_the_cpu(photos: Path, weights: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("onnxruntime-gpu is not installed")
+    run = trained(photos, weights, tmp_path / "run")
+    files = sorted(photos.rglob("*.png"))
+    slow, fast = (handful.load(run.path, device=device) for device in ("cpu", "cuda"))
+    for file in files:
+        assert np.allclose(fast.file_logits(file), slow.file_logits(file), atol=1e-3)
+    assert handful.load(run.path).predict(files[0]).scores == fast.predict(files[0]).scores, "a GPU is taken unasked"

@@ -68,11 +68,12 @@ def test_it_predicts_verifies_and_serves_what_was_exported(python: Path, any_run
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    for model in (any_run.path, tmp_path / "model.onnx", tmp_path / "bundle"):
+    for model in (any_run.path, tmp_path / "model.onnx", tmp_path / "bundle", tmp_path / "bundle.zip"):
         rows = [json.loads(line) for line in command("predict", model, *files, "--json").splitlines()]
         assert [row["label"] for row in rows] == [one.label for one in expected], model
         assert [row["confidence"] for row in rows] == pytest.approx([one.confidence for one in expected], abs=1e-4)
-    assert command("verify", tmp_path / "bundle").startswith("OK")
+    for bundle in ("bundle", "bundle.zip"):
+        assert command("verify", tmp_path / bundle).startswith("OK")
     if any_run.result["modality"] == "audio":
         events = command("listen", tmp_path / "model.onnx", "--file", files[0], "--fast", "--threshold", "0.01")
         assert {json.loads(line)["label"] for line in events.splitlines()} & set(any_run.result["classes"])

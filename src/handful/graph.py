@@ -6,17 +6,21 @@ here, as graph operators; training, prediction and export run the same graph. Kn
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from handful.errors import UsageError
 from handful.registry import optional
 
 # 18 is what torch's exporter writes at the lowest; one number for all nodes lets graphs be spliced without conversion.
 OPSET = 18
 IR_VERSION = 9
+DEVICES = ("auto", "cpu", "cuda")
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 Dim = int | str
 Operand = str | np.ndarray | np.generic | float | int
@@ -122,9 +126,18 @@ def run_threads(threads: int | None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def session(model: bytes | str, threads: int | None = None) -> Any:
-    """An ONNX Runtime session on the CPU. Same threads, same numbers: one intra-op pool, sequential order."""
+def session(model: bytes | str, threads: int | None = None, device: str = "cpu") -> Any:
+    """An ONNX Runtime session. On the CPU same threads mean same numbers: one intra-op pool, sequential order.
+
+    Args:
+        device: cpu; cuda; auto: the GPU where the ONNX Runtime that is installed can use one, else the CPU.
+
+    Raises:
+        UsageError: there is no such device, or no GPU that can be used.
+    """
     import onnxruntime
+
+    providers = _providers(device)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = run_threads(threads)
@@ -132,4 +145,32 @@ def session(model: bytes | str, threads: int | None = None) -> Any:
     options.log_severity_level = 3
     # Tensors in other files are looked for where nothing can be; by default even a model in memory opens what it names.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    made = onnxruntime.InferenceSession(model, options, providers=providers)
+    if device == "cuda" and made.get_providers()[0] != _CUDA:
+        raise UsageError(
+            "ONNX Runtime cannot use the GPU: its driver or CUDA's libraries are missing",
+            "pip install 'onnxruntime-gpu[cuda,cudnn]', or --device cpu",
+        )
+    return made
+
+
+def _providers(device: str) -> list[Any]:
+    """What ONNX Runtime is to use, the best first. Raises UsageError."""
+    import onnxruntime
+
+    if device not in DEVICES:
+        raise UsageError(f"there is no device {device!r}", f"one of {', '.join(DEVICES)}")
+    there = _CUDA in onnxruntime.get_available_providers()
+    if device == "cuda" and not there:
+        raise UsageError(
+            "the ONNX Runtime that is installed knows no GPU",
+            "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'; or --device cpu",
+        )
+    if device == "cpu" or not there:
+        return [_CPU]
+    with contextlib.suppress(
+        Exception
+    ):  # CUDA's libraries as pip installs them; without, those of the system are tried
+        onnxruntime.preload_dlls()
+    # Tensor cores would round to ten bits; what was proven is the model without that.
+    return [(_CUDA, {"use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}), _CPU]

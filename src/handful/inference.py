@@ -120,9 +120,11 @@ class Packed:
 class Predictor:
     """A loaded model. `predict` takes a path, bytes or a list of them."""
 
-    def __init__(self, model: bytes, threads: int | None = None) -> None:
+    def __init__(self, model: bytes, threads: int | None = None, device: str = "cpu") -> None:
         try:
-            self._session = session(model, threads)
+            self._session = session(model, threads, device)
+        except HandfulError:
+            raise
         except Exception as error:  # ONNX Runtime has no exception base of its own
             if "external data" in str(error).lower() or "model_path must not be empty" in str(error):
                 raise RunError(
@@ -169,28 +171,29 @@ class Predictor:
         return np.dtype(dtype), tuple(declared.shape[1:])
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], threads: int | None = None) -> Predictor:
-        """From a run directory, an exported .onnx file, or a bundle (zip or its unpacked folder).
+    def load(cls, path: str | os.PathLike[str], threads: int | None = None, device: str = "cpu") -> Predictor:
+        """From a run directory, an exported .onnx file, or a bundle (zip or its unpacked folder); `device` as of `session`.
 
         Raises:
             RunError: there is no model there.
+            UsageError: there is no such device.
         """
         place = Path(path).expanduser()
         try:
             if place.is_dir():
                 if not (place / "model.onnx").is_file():
                     Run.open(path)
-                return cls((place / "model.onnx").read_bytes(), threads)
+                return cls((place / "model.onnx").read_bytes(), threads, device)
             if zipfile.is_zipfile(place):
                 with Packed(place) as bundle:
-                    return cls(bundle.read("model.onnx"), threads)
+                    return cls(bundle.read("model.onnx"), threads, device)
             if place.is_file():
                 content = place.read_bytes()
                 if kind := media.sniff(content[: media.HEAD_BYTES]):
                     raise RunError(
                         f"{shown(place.name)} is {_KINDS[kind]}, not a model", "name the model first, then the files"
                     )
-                return cls(content, threads)
+                return cls(content, threads, device)
         except OSError as error:
             raise RunError(f"{shown(str(place))} cannot be read ({error.strerror})", "check its permissions") from error
         raise RunError(

@@ -12,18 +12,21 @@ from handful._console import Screen
 from handful.cli._app import Json, Quiet, app, listed, print_json
 from handful.files import shown, to_json
 
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda; auto is the GPU where onnxruntime-gpu finds one")]
+
 
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="run directory, exported file or bundle")],
     files: Annotated[list[str], typer.Argument(help="files or folders")],
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Predict files or folders with a trained run, an exported file or a bundle."""
     from handful.workflow.predict import predict as use_case
 
     failed = rows = 0
-    for row in use_case(model, files):
+    for row in use_case(model, files, device):
         rows += 1
         failed += "error" in row
         if json:
@@ -52,6 +55,7 @@ def serve(
         list[str] | None, typer.Option("--allow-host", help="a name under which clients reach it; may be repeated")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="threads of each model")] = None,
+    device: Device = "auto",
 ) -> None:
     """Answer predictions over HTTP: POST /predict, Open Inference Protocol v2, /metrics, and a page that says how.
 
@@ -61,7 +65,7 @@ def serve(
     """
     from handful import serve as use_case
 
-    use_case(*models, host=host, port=port, allow_hosts=allow_host or (), threads=threads)
+    use_case(*models, host=host, port=port, allow_hosts=allow_host or (), threads=threads, device=device)
 
 
 @app.command()

@@ -21,7 +21,7 @@ class Server:
 
     def __init__(
         self, models: Sequence[str | os.PathLike[str]], *, host: str = "127.0.0.1", port: int = PORT,
-        allow_hosts: Sequence[str] = (), token: str | None = None, threads: int | None = None,
+        allow_hosts: Sequence[str] = (), token: str | None = None, threads: int | None = None, device: str = "auto",
         limits: Limits | None = None,
     ) -> None:  # fmt: skip
         """
@@ -32,15 +32,16 @@ class Server:
             allow_hosts: names under which clients reach this machine, besides `host` and its addresses.
             token: what clients send as `Authorization: Bearer TOKEN`; made where one is needed and none is given.
             threads: of each model; as many as there are cores by default.
+            device: cpu, cuda, or auto: the GPU where onnxruntime-gpu is installed and finds one.
 
         Raises:
-            UsageError: the token is short, or there is no such address.
+            UsageError: the token is short, or there is no such address or device.
             RunError: there is no model at a path.
         """
         self.token = token_for(token, needed=not loopback(host))
         self._socket = bound(host, port)
         try:
-            self._models = load_models(models, threads)
+            self._models = load_models(models, threads, device)
         except BaseException:
             self._socket.close()
             raise

@@ -12,14 +12,16 @@ from handful.errors import UsageError
 from handful.files import shown
 
 
-def predict(model: str | os.PathLike[str], files: Sequence[str | os.PathLike[str]]) -> Iterator[dict[str, Any]]:
+def predict(
+    model: str | os.PathLike[str], files: Sequence[str | os.PathLike[str]], device: str = "auto"
+) -> Iterator[dict[str, Any]]:
     """One row a file: `Prediction.to_dict()`, or {"file", "error"} where a file cannot be read.
 
     Folders are searched for media files, sorted; their rows come where the folder stood. One without any is a row with
-    an error.
+    an error. `device`: cpu, cuda, or auto: the GPU where onnxruntime-gpu is installed and finds one.
 
     Raises:
-        UsageError: the model stands among the files.
+        UsageError: the model stands among the files, or there is no such device.
         RunError: there is no model.
     """
     from handful.inference import Predictor
@@ -30,7 +32,7 @@ def predict(model: str | os.PathLike[str], files: Sequence[str | os.PathLike[str
             f"{shown(os.fspath(model))} is no model: the model comes first, then the files",
             shlex.join(["handful", "predict", *(os.fspath(word) for word in words)]),
         )
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, device=device)
     for answer in predictor.stream(_expand(files)):
         if isinstance(answer, tuple):
             name, error = answer

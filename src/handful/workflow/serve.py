@@ -85,12 +85,14 @@ class Batcher:
 class ServedModel:
     """One model that many may ask at once. `name` is what it is called in addresses, `version` the hash of its content."""
 
-    def __init__(self, name: str, path: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(
+        self, name: str, path: str | os.PathLike[str], threads: int | None = None, device: str = "cpu"
+    ) -> None:
         from handful.graph import run_threads
         from handful.inference import Predictor
 
         self.name = name
-        self._predictor = Predictor.load(path, threads)
+        self._predictor = Predictor.load(path, threads, device)
         self.version = self._predictor.version
         self.classes = self._predictor.classes
         self.modality = self._predictor.frontend.modality
@@ -195,11 +197,13 @@ class ServedModel:
         self.batcher.close()
 
 
-def load_models(models: Sequence[str | os.PathLike[str]], threads: int | None = None) -> dict[str, ServedModel]:
+def load_models(
+    models: Sequence[str | os.PathLike[str]], threads: int | None = None, device: str = "cpu"
+) -> dict[str, ServedModel]:
     """Models by name. A model is given as a path, or as NAME=PATH; a path's last part is its name.
 
     Raises:
-        UsageError: none was given, or a name cannot be part of an address.
+        UsageError: none was given, a name cannot be part of an address, or there is no such device.
         RunError: there is no model at a path.
     """
     if not models:
@@ -210,7 +214,7 @@ def load_models(models: Sequence[str | os.PathLike[str]], threads: int | None = 
         if name in named:
             raise UsageError(f"two models are called {name}", f"give one another name: OTHER={path}")
         named[name] = path
-    return {name: ServedModel(name, path, threads) for name, path in named.items()}
+    return {name: ServedModel(name, path, threads, device) for name, path in named.items()}
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -197,8 +197,11 @@ def evaluate(
     }  # fmt: skip
 
 
-def load(path: str | os.PathLike[str]) -> Predictor:
-    """A model that predicts: from a run directory, an exported .onnx file or a bundle."""
+def load(path: str | os.PathLike[str], device: str = "auto") -> Predictor:
+    """A model that predicts: from a run directory, an exported .onnx file or a bundle.
+
+    `device`: cpu, cuda, or auto: the GPU where onnxruntime-gpu is installed and finds one.
+    """
     from handful.inference import Predictor
 
-    return Predictor.load(path)
+    return Predictor.load(path, device=device)
