@@ -177,8 +177,9 @@ def test_many_threads_make_the_same_batches() -> None:
     run = training()
     batches = [np.arange(i, min(i + 4, len(PICTURES))) for i in range(0, len(PICTURES), 4)]
     for workers, piece, ahead in ((0, 5, 1), (1, 5, 1), (3, 2, 4), (2, 3, 50)):
-        run.workers, run.piece, run.ahead = workers, piece, ahead
-        made = list(run._ahead(batches))
+        feed = run.feed
+        feed.workers, feed.piece, feed.ahead = workers, piece, ahead
+        made = list(feed(batches, 0))
         assert [rows.tolist() for rows, _ in made] == [rows.tolist() for rows in batches]
         for rows, x in made:
             np.testing.assert_array_equal(x.numpy(), run.pictures(rows, 0))

@@ -19,7 +19,8 @@ from handful.models import Network, Weights
 from handful.registry import optional
 from handful.training import _memory, _optimise
 from handful.training._checkpoint import Checkpoint
-from handful.training._steps import EVALUATION_BATCH, LoopSettings, Pictures, Tell, Training, _tensor, forward
+from handful.training._feed import EVALUATION_BATCH, Pictures, forward, tensor
+from handful.training._steps import LoopSettings, Tell, Training
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,7 +117,7 @@ def find_batch_size(
 
         def step(size: int) -> None:
             _memory.reset_peak(settings.device)
-            run.gradients(_tensor(pictures(rows[:size], 0), run.device), rows[:size], 0).tolist()
+            run.gradients(tensor(pictures(rows[:size], 0), run.device), rows[:size], 0).tolist()
             run.update()
 
         def peak() -> int:

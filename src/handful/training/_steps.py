@@ -9,18 +9,17 @@ import contextlib
 import copy
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from handful.errors import HandfulError
-from handful.graph import run_threads
 from handful.training import _memory, _optimise
 from handful.training._checkpoint import Checkpoint
+from handful.training._feed import EVALUATION_BATCH, Feed, Pictures, forward
+from handful.training._lighter import Lighter
 from handful.training._stopping import Stopping
 
 if TYPE_CHECKING:
@@ -29,12 +28,8 @@ if TYPE_CHECKING:
 
     from handful.training._loop import TrainedNetwork
 
-# (indices int [n], epoch from 0, or None for pictures as they are) -> float32 [n, *shape], normalised for the network
-Pictures = Callable[[np.ndarray, int | None], np.ndarray]
 Tell = Callable[[dict[str, Any]], None]
 
-EVALUATION_BATCH = 32
-PIECE, MOST_WORKERS = 16, 32  # pictures that a thread makes at once beside a GPU, and threads
 UNREAD = 16  # steps of a GPU whose loss is looked at together: each look waits for it
 RATES = {True: 3e-4, False: 2e-3}  # of pretrained networks, and from scratch
 
@@ -103,13 +98,10 @@ class Training:
         self.average = _optimise.Average(self.module, settings.average) if settings.average else None
         self.part = math.ceil(settings.batch_size / settings.accumulate)  # samples at once
         self.batches = math.ceil(len(train) / settings.batch_size)
-        self.gpu = self.device.type == "cuda"
-        self.unread = UNREAD if self.gpu else 1
-        # Who makes the pictures of the next batches: beside a processor one thread keeps up, a GPU takes what all can make.
-        threads = run_threads(settings.threads)
-        self.workers = min(threads, MOST_WORKERS) if self.gpu else min(threads - 1, 1)
-        self.piece = PIECE if self.gpu else settings.batch_size + 1
-        self.ahead = max(2, math.ceil(self.workers * self.piece / settings.batch_size)) if self.gpu else 1
+        gpu = self.device.type == "cuda"
+        self.unread = UNREAD if gpu else 1
+        self.feed = Feed(pictures, self.device, settings.batch_size, settings.threads)
+        self.lighter = contextlib.nullcontext() if gpu else Lighter(self.module, pretrained)
         self.epoch = self.batch = 0  # the next to be done
         self.total = self.right = 0.0  # of the current epoch
         self.done = False
@@ -167,7 +159,7 @@ class Training:
         waiting = waiting[self.batch :]
         self.mode()
         unread: list[torch.Tensor] = []
-        for rows, x in self._ahead(waiting):
+        for rows, x in self.feed(waiting, self.epoch):
             step = self.epoch * self.batches + self.batch
             self._schedule(step)
             unread.append(self._halving(x, rows, step))
@@ -190,33 +182,6 @@ class Training:
             self.right += right
         unread.clear()
         return math.isfinite(self.total)
-
-    def _ahead(self, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Batches with their pictures, the next ones made in threads while the network works, where there are cores.
-
-        For a GPU they lie in pinned memory, from which it copies by itself. Every picture follows from its row and the
-        epoch, so threads and order change nothing.
-        """
-        import torch
-
-        def made(rows: np.ndarray) -> torch.Tensor:
-            x = torch.from_numpy(np.ascontiguousarray(self.pictures(rows, self.epoch), np.float32))
-            return x.pin_memory() if self.gpu else x
-
-        if not self.workers:
-            for rows in batches:
-                yield rows, _tensor(self.pictures(rows, self.epoch), self.device)
-            return
-        with ThreadPoolExecutor(self.workers) as pool:
-            begun: deque[list[Future[torch.Tensor]]] = deque()
-            for number in range(len(batches) + self.ahead):
-                if number < len(batches):
-                    rows, step = batches[number], self.piece
-                    begun.append([pool.submit(made, rows[i : i + step]) for i in range(0, len(rows), step)])
-                if number >= self.ahead:
-                    parts = [part.result().to(self.device, non_blocking=True) for part in begun.popleft()]
-                    x = parts[0] if len(parts) == 1 else torch.cat(parts)
-                    yield batches[number - self.ahead], x.to(memory_format=_layout(x))
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
@@ -250,7 +215,7 @@ class Training:
         part = math.ceil(len(rows) / math.ceil(len(rows) / self.part))  # equal parts, so that none is a single sample
         for start in range(0, len(rows), part):
             chosen = slice(start, start + part)
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32), self.lighter:
                 logits = self.module(tensor[chosen])
             loss = target.part(chosen).loss(logits.float(), self.settings.label_smoothing) / mass
             self.scaler.scale(loss).backward()
@@ -394,31 +359,3 @@ def _right(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     if y.ndim == 1:
         return (logits.argmax(1) == y).float()
     return ((logits > 0) == (y > 0.5)).float().mean(1)
-
-
-def _tensor(pictures: np.ndarray, device: Any) -> torch.Tensor:
-    import torch
-
-    x = torch.from_numpy(np.ascontiguousarray(pictures, np.float32))
-    return x.to(device, memory_format=_layout(x))
-
-
-def _layout(x: torch.Tensor) -> torch.memory_format:
-    """Pictures go channels last, which convolutions are faster with."""
-    import torch
-
-    return torch.channels_last if x.ndim == 4 else torch.contiguous_format
-
-
-def forward(module: nn.Module, pictures: np.ndarray, device: str) -> np.ndarray:
-    """`module` in eval mode on float32 [N, *shape], in batches; float32 [N, ...]."""
-    import torch
-
-    module.eval()
-    with torch.no_grad():
-        parts = [
-            module(_tensor(pictures[i : i + EVALUATION_BATCH], device)).cpu()
-            for i in range(0, len(pictures), EVALUATION_BATCH)
-        ]
-    result: np.ndarray = torch.cat(parts).float().numpy()
-    return result

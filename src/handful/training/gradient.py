@@ -22,8 +22,9 @@ from handful.errors import FileError, UsageError
 from handful.graph import Graph, session
 from handful.models import Network, Weights, digest
 from handful.training._checkpoint import Checkpoint
+from handful.training._feed import Pictures
 from handful.training._loop import TrainedNetwork, find_batch_size, fit_network
-from handful.training._steps import LoopSettings, Pictures
+from handful.training._steps import LoopSettings
 from handful.training.strategies import Job, Predicted, strategies
 
 _BATCH = 32
