@@ -2,7 +2,7 @@
 #
 #   PYTHON           the Python that makes .venv (3.11 or newer)
 #   TORCH_INDEX_URL  where torch comes from, e.g. https://download.pytorch.org/whl/cpu
-#   ARGS             further arguments of `demo`, `studio`, `test`, `test-web`, `bench` and `lock`
+#   ARGS             further arguments of `demo`, `studio`, `test`, `test-web`, `bench`, `bench-peers` and `lock`
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
@@ -15,7 +15,7 @@ INSTALL = $(UV) pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo studio pages test test-all test-web check bench lock clean distclean
+.PHONY: help demo studio pages test test-all test-web check bench bench-peers lock clean distclean
 
 help:
 	@echo "make demo      install what training without torch needs (about 400 MB) and run the demo"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-web  build the pages and test them in Chromium (CHROMIUM=/path/to/it)"
 	@echo "make check     ruff, mypy, import contracts, documentation"
 	@echo "make bench     measure (benchmarks/run.py)"
+	@echo "make bench-peers  measure beside fastai in an environment of its own (some 6 GB in your cache folder, or in PEERS=FOLDER)"
 	@echo "make lock      make constraints.txt again (ARGS=--upgrade: with the newest releases)"
 	@echo "make clean     remove caches and builds; distclean: .venv too"
 
@@ -103,6 +104,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-peers: $(VENV)/.dev
+	@$(BIN)/python benchmarks/peers.py $(ARGS)
 
 lock: $(VENV)/.uv
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

@@ -422,6 +422,19 @@ def test_advice_names_what_is_wrong() -> None:
     assert advice.advice(good) == [words.load("en").text("advice.good")]
 
 
+def test_fine_tuning_is_advised_where_frozen_features_do_not_suffice() -> None:
+    poor = {
+        "run": "/my runs/faces", "modality": "image", "strategy": "probe", "weights": {"name": "w"}, "classes": ["a", "b"],
+        "score": {"value": 0.76, "low": 0.7, "high": 0.8, "n": 100},
+    }  # fmt: skip
+    command = "handful compare --config '/my runs/faces/recipe.yaml' --strategies probe,finetune --budget 10m"
+    assert any(line.endswith(command) for line in advice.advice(poor))
+    assert any(line.endswith(command) for line in advice.advice(poor, "ru"))
+    good = {"score": {"value": 0.96, "low": 0.9, "high": 1.0, "n": 100}}
+    for other in (good, {"strategy": "finetune"}, {"modality": "audio"}, {"weights": None}):
+        assert not any("--strategies" in line for line in advice.advice(poor | other))
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_hostile_names_make_no_element(tmp_path: Path, payload: str) -> None:
     plain = read(make_run(tmp_path / "plain", names=("first", "second"), extra="note"))

@@ -5,14 +5,19 @@ Knows the keys of run.json; a line is a sentence of `words`. Knows nothing about
 
 from __future__ import annotations
 
+import shlex
+from pathlib import PurePath
 from typing import Any
 
+from handful.files import shown
 from handful.metrics.intervals import wilson
 from handful.reporting.words import Name, Number, Sentence, chance, load, shortcut_name
 from handful.reporting.words import finding as finding_said
 
 WIDE_INTERVAL = 0.2
 GOOD = 0.95  # accuracy from which no other method is advised
+# Of a head on frozen features, below which fine-tuning may be worth minutes; benchmarks/STUDIES.md has what it brought and cost.
+FINE_TUNING_BELOW = 0.85
 POOR_CALIBRATION = 0.1
 SMALL_ECE = 0.03  # below, nobody would notice
 POOR_NOVELTY = 0.5  # share of unknown things that pass as known
@@ -31,6 +36,7 @@ def advise(result: dict[str, Any]) -> list[Sentence]:
         _about_data,
         _about_splits,
         _about_weights,
+        _about_fine_tuning,
         _about_score,
         _about_classes,
         _about_more,
@@ -82,6 +88,17 @@ def _about_weights(result: dict[str, Any]) -> list[Sentence]:
     if result.get("modality") != "image" or result.get("weights") or value is None or value >= GOOD:
         return []
     return [Sentence("advice.weights")]
+
+
+def _about_fine_tuning(result: dict[str, Any]) -> list[Sentence]:
+    """Frozen features that do not tell the classes apart well: whether a fine-tuned network does, a race on the same folds says."""
+    value = (result.get("score") or {}).get("value")
+    frozen = result.get("strategy") == "probe" and result.get("modality") == "image" and result.get("weights")
+    if not frozen or value is None or value >= FINE_TUNING_BELOW:
+        return []
+    recipe = shlex.quote(shown(str(PurePath(str(result.get("run", ""))) / "recipe.yaml")))
+    command = f"handful compare --config {recipe} --strategies probe,finetune --budget 10m"
+    return [Sentence("advice.finetune", {"command": command})]
 
 
 def _about_score(result: dict[str, Any]) -> list[Sentence]:
