@@ -38,11 +38,13 @@ from handful.projects import (
     NewFile,
     NoSpace,
     NotFound,
+    Outdated,
     Project,
     ProjectError,
     Projects,
     Sample,
     TooLarge,
+    history,
     similar,
 )
 from handful.projects.labels import HEADER, parse, render
@@ -216,6 +218,21 @@ def test_a_new_change_forgets_what_could_be_redone(project: Project) -> None:
         project.redo()
 
 
+def test_undo_takes_back_the_change_that_is_meant_or_none(projects: Projects, project: Project) -> None:
+    older = project.move([project.samples[0].id], "dog")
+    newer = project.add_class("bird")
+    seen = on_disk(project)
+    with pytest.raises(Outdated, match="add the class “bird”") as caught:
+        project.undo(older.seq)
+    assert caught.value.hint and on_disk(project) == seen
+    projects, project = restart(projects, project)
+    assert project.undo(newer.seq).seq == newer.seq and project.undo(older.seq).seq == older.seq
+    with pytest.raises(Outdated, match="move 1 sample"):
+        project.redo(newer.seq)
+    assert project.redo(older.seq).seq == older.seq and project.samples[0].label == "dog"
+    projects.close()
+
+
 def test_nothing_to_change_is_no_change(project: Project) -> None:
     revision, first = project.revision, project.samples[0]
     said = [project.move([first.id], first.label), project.rename_class("cat", "cat"), project.rename("Pets")]
@@ -259,9 +276,87 @@ def test_what_is_no_media_is_refused_and_leaves_nothing(project: Project) -> Non
 def test_the_trash_can_be_emptied_and_the_history_with_it(project: Project) -> None:
     project.delete([project.samples[0].id])
     revision = project.revision
+    assert project.trash == (1, len(png(0)))
     assert project.empty_trash() == len(png(0)) and project.undo_words is None
     assert project.revision > revision and len(project.samples) == 4
-    assert isinstance(project.add(png(0), "cat"), Sample)
+    assert isinstance(project.add(png(0), "cat"), Sample) and project.trash == (0, 0)
+
+
+@pytest.fixture
+def three_undoable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "UNDOABLE", 3)
+
+
+@pytest.mark.usefixtures("three_undoable")
+def test_a_long_history_keeps_the_last_actions_and_the_trash(projects: Projects, project: Project) -> None:
+    gone = project.samples[0]
+    project.delete([gone.id])
+    states, largest = [on_disk(project)], 0
+    for number in range(20):
+        action = (
+            project.rename(f"name {number}")
+            if number % 2
+            else project.move([project.samples[number % 4].id], f"c{number}")
+        )
+        states.append(on_disk(project))
+        largest = max(largest, len((project.folder / "history.jsonl").read_text().splitlines()))
+        assert project.undoable == action and project.revision == action.seq
+    assert largest <= 5  # three, what lies between, and the line that begins
+    projects, project = restart(projects, project)
+    for wanted in reversed(states[-4:-1]):
+        project.undo()
+        assert on_disk(project) == wanted
+    for wanted in states[-3:]:
+        project.redo()
+        assert on_disk(project) == wanted
+    assert project.trash[0] == 1 and not project.has(gone.id)
+    projects.close()
+
+
+@pytest.mark.usefixtures("three_undoable")
+def test_undo_and_redo_survive_a_shorter_history(projects: Projects, project: Project) -> None:
+    """What was taken back and made again names older actions; those stay until nothing names them."""
+    rng, seen = random.Random(1), [on_disk(project)]
+    place = 0
+    for number in range(120):
+        way = rng.random()
+        if way < 0.3 and project.undoable and place and project.undoable.kind == "rename":
+            project.undo()
+            place -= 1
+            assert on_disk(project) == seen[place], number
+        elif way < 0.5 and project.redoable:
+            project.redo()
+            place += 1
+            assert on_disk(project) == seen[place], number
+        else:
+            project.rename(f"name {number}")
+            place += 1
+            seen[place:] = [on_disk(project)]
+        if number % 10 == 0:
+            projects, project = restart(projects, project)
+            assert on_disk(project) == seen[place] and project.problems == []
+    projects.close()
+
+
+def test_a_deleted_project_comes_back_whole_until_it_is_old(projects: Projects, project: Project) -> None:
+    before = tree(project.folder)
+    first = projects.delete(project.id)
+    assert not projects.list() and first.is_dir()
+    back = projects.recover(project.id)
+    assert tree(back.folder) == before and back.undo_words
+    for name in (project.id, "../..", "x"):
+        with pytest.raises(NotFound):
+            projects.recover(name)
+    old = projects.delete(project.id)
+    old = old.rename(old.with_name(f"{project.id}-{10**18}"))  # in 2001
+    young = projects.delete(projects.create("Young").id)
+    projects.close()
+    again = opened(projects.folder)
+    for thread in threading.enumerate():
+        if thread.name == "handful-trash":
+            thread.join()
+    assert not old.exists() and young.is_dir()
+    again.close()
 
 
 def test_a_project_of_ten_thousand_is_read_whole(projects: Projects) -> None:
@@ -340,8 +435,13 @@ def die_at(number: int, work: Callable[[], None]) -> int:
         os._exit(1)
 
 
-@pytest.mark.parametrize("name", ["add", "move", "delete", "merge", "delete a class", "undo", "import"])
-def test_killed_at_any_moment_a_project_is_the_old_one_or_the_new_one(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["add", "move", "delete", "merge", "delete a class", "undo", "import", "shorten", "empty the trash"]
+)
+def test_killed_at_any_moment_a_project_is_the_old_one_or_the_new_one(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "UNDOABLE", 1 if name == "shorten" else 1000)
     fresh = opened(tmp_path / "first")
     made = fresh.create("Pets")
     made.add_all([NewFile(png(i), "cat" if i < 3 else "dog", f"{i}.png") for i in range(5)])
@@ -356,6 +456,11 @@ def test_killed_at_any_moment_a_project_is_the_old_one_or_the_new_one(tmp_path: 
             made.undo()
         elif name == "import":
             made.open_import(made.imports[0]).confirm()
+        elif name == "shorten":
+            made.move([made.samples[0].id], "dog")
+        elif name == "empty the trash":
+            made.move([made.samples[0].id], "dog")
+            made.empty_trash()
         else:
             CHANGES[name](made)
 
@@ -555,7 +660,7 @@ def test_any_name_survives_the_table_and_no_spreadsheet_runs_it(
     kept = project.samples[-1]
     assert (kept.name, kept.group) == (shown, shown)
     row = list(csv.reader(io.StringIO(project.labels.read_text(encoding="utf-8"))))[-1]
-    assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in row) and len(row) == 11
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in row) and len(row) == 12
     projects, project = restart(projects, project)
     assert project.samples[-1] == kept and project.class_names[-1] == shown
     # The table given back as an import says the same.
@@ -724,6 +829,96 @@ def test_no_path_of_an_upload_leads_anywhere(projects: Projects, path: str) -> N
     assert all(name.startswith(f"projects/{made.id}/") for name in changed) and len(sample.name) <= 300
 
 
+LEFT = (
+    "__MACOSX/cat/1.png", "cat/.DS_Store", "cat/Thumbs.db", "cat/THUMBS.DB", "cat/desktop.ini", "cat/._1.png", "cat/Icon\r", "@eaDir/1.png",
+    "System Volume Information/x", "$RECYCLE.BIN/1.png", ".hidden/2.png",
+)  # fmt: skip
+
+
+def test_what_systems_leave_behind_is_nobody_s_data(project: Project, tmp_path: Path) -> None:
+    """One list for the studio and for `handful train`."""
+    bring = project.begin_import()
+    for number, path in enumerate(LEFT):
+        bring.receive(path, png(1500 + number) if number % 2 else b"")
+        (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / path).write_bytes(png(1500 + number) if number % 2 else b"")
+    for number in range(2):
+        bring.receive(f"cat/{number}.png", png(1600 + number))
+        (tmp_path / "data" / "cat" / f"{number}.png").write_bytes(png(1600 + number))
+    seen = bring.preview()
+    assert (seen.files, seen.rejects, seen.unlabelled, seen.skipped) == (2, [], 0, len(LEFT))
+    assert [c.name for c in seen.classes] == ["cat"]
+    found = load_data(tmp_path / "data")
+    assert [s.file for s in found.samples] == ["cat/0.png", "cat/1.png"] and not found.findings and not found.ignored
+
+
+def parts_of(project: Project) -> dict[str, str]:
+    return {sample.name: sample.split for sample in project.samples}
+
+
+def test_folders_of_train_and_test_stay_apart(projects: Projects, tmp_path: Path) -> None:
+    """As `handful train` on the same folders, and on what the studio made of them."""
+    data = tmp_path / "data"
+    made = projects.create("Pets")
+    bring = made.begin_import()
+    paths = [
+        f"{part}/{name}/{part}{n}.png"
+        for part in ("Train", "val", "testing")
+        for name in ("cat", "dog")
+        for n in range(2)
+    ]
+    for number, path in enumerate(paths):
+        bring.receive(f"data/{path}", png(1700 + number))
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        (data / path).write_bytes(png(1700 + number))
+    assert bring.preview().parts == {"train": 4, "validation": 4, "test": 4}
+    bring.confirm()
+    wanted = {s.sha256[:16]: (s.label, s.split) for s in load_data(data).samples}
+    assert {s.id: (s.label, s.split) for s in made.samples} == wanted and len(wanted) == 12
+    read = load_data(made.media, labels=made.labels)
+    assert {s.sha256[:16]: (s.label, s.split) for s in read.samples} == wanted
+    made.undo()
+    made.redo()
+    archive = projects.archive(made.id, tmp_path / "pets.zip")
+    assert {s.id: (s.label, s.split) for s in projects.restore(archive).samples} == wanted
+    again, made = restart(projects, made)
+    assert {s.id: (s.label, s.split) for s in made.samples} == wanted
+    again.close()
+
+
+def test_a_column_split_is_kept_unless_it_is_not_wanted(projects: Projects) -> None:
+    for keep in (True, False):
+        made = projects.create("Pets")
+        bring = made.begin_import()
+        for number in range(4):
+            bring.receive(f"{number}.png", png(1800 + number))
+        bring.receive("t.csv", b"file,label,split\n0.png,a,TRAIN\n1.png,b,dev\n2.png,a,test\n3.png,b,elsewhere\n")
+        (table,) = bring.preview().tables
+        assert table.parts == {"train": 1, "validation": 1, "test": 1}
+        bring.confirm(ImportChoice(table="t.csv", keep_parts=keep))
+        parts = ("train", "validation", "test", "") if keep else [""] * 4
+        assert parts_of(made) == {f"{number}.png": part for number, part in enumerate(parts)}
+
+
+def test_a_project_without_parts_is_read_and_changed(projects: Projects, project: Project) -> None:
+    """Made before there was a column for them."""
+    project.delete([project.samples[4].id])
+    projects.close()
+    lines = project.labels.read_text().splitlines()
+    project.labels.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
+    log = project.folder / "history.jsonl"
+    old = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in old:
+        for key in ("add", "remove"):
+            line["change"][key] = [row[:11] for row in line["change"].get(key, [])]
+    log.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in old))
+    projects, project = restart(projects, project)
+    project.undo()
+    assert project.problems == [] and len(project.samples) == 5 and project.labels.read_text().startswith(HEADER)
+    assert set(parts_of(project).values()) == {""}
+    projects.close()
+
+
 def test_near_misses_are_proposed_and_never_merged_silently(project: Project) -> None:
     bring = project.begin_import()
     for number, name in enumerate(["Cat", " cat", "c\u200bat", "dog", "Elephant", "elephant", "elephant"]):
@@ -748,17 +943,52 @@ def test_a_folder_for_each_of_many_files_is_planned(project: Project) -> None:
     assert [(c.name, c.similar) for c in made.classes if c.similar] == [("subject 00007", "Subject00007")]
     rows = [[f"elsewhere/{name}/1.png", "cat"] for name in names] + [["subject 00003/1.png", "dog"]]
     found = understand("labels.csv", ["file_name", "label"], rows, [f"data/{entry.path}" for entry in entries])
-    assert found.labels == {"data/subject 00003/1.png": ("dog", "")} and found.missing == len(names)
+    assert found.labels == {"data/subject 00003/1.png": ("dog", "", "")} and found.missing == len(names)
 
 
-def test_the_same_content_in_two_classes_is_said(project: Project) -> None:
+def test_the_same_content_in_two_classes_of_an_import_is_said(project: Project) -> None:
     bring = project.begin_import()
-    bring.receive("x/dog/a.png", png(0))
     bring.receive("x/bird/b.png", png(500))
     bring.receive("x/fish/c.png", png(500))
     seen = bring.preview()
-    assert seen.duplicates == 2 and sorted(r.path for r in seen.rejects) == ["x/dog/a.png", "x/fish/c.png"]
-    assert "class cat" in seen.rejects[0].reason and "class bird" in seen.rejects[1].reason
+    assert seen.duplicates == 1 and [r.path for r in seen.rejects] == ["x/fish/c.png"]
+    assert "class bird" in seen.rejects[0].reason
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_what_is_here_in_another_class_stays_or_moves_as_was_chosen(project: Project, move: bool) -> None:
+    bring = project.begin_import()
+    for number, name in ((0, "dog"), (1, "cat"), (2, "lion"), (500, "dog")):
+        bring.receive(f"x/{name}/{number}.png", png(number))
+    before = on_disk(project)
+    seen = bring.preview()
+    assert [(one.path, one.there, one.label) for one in seen.elsewhere] == [
+        ("x/dog/0.png", "cat", "dog"),
+        ("x/lion/2.png", "cat", "lion"),
+    ]
+    assert seen.duplicates == 3 and seen.rejects == [] and seen.problem is None
+    done = bring.confirm(ImportChoice(classes={"lion": "tiger"}, move=move))
+    assert (done.added, done.moved, done.duplicates) == (1, 2 if move else 0, 1 if move else 3)
+    labels = ["dog", "cat", "tiger"] if move else ["cat"] * 3
+    assert [s.label for s in project.samples] == [*labels, "dog", "dog", "dog"]
+    project.undo(done.action.seq)
+    assert on_disk(project) == before
+    project.redo()
+    assert [s.label for s in project.samples][:3] == labels
+
+
+def test_an_import_may_only_move(project: Project) -> None:
+    for move in (False, True):
+        bring = project.begin_import()
+        bring.receive("1.png", png(1))  # dropped on a class
+        assert bring.preview().problem == "everything is in the project already"
+        if not move:
+            with pytest.raises(ProjectError, match="already"):
+                bring.confirm(ImportChoice(unlabelled="dog"))
+            bring.drop()
+    done = bring.confirm(ImportChoice(unlabelled="dog", move=True))
+    assert (done.added, done.moved, project.samples[1].label) == (0, 1, "dog")
+    assert project.undo_words == "relabel 1 sample"
 
 
 def test_an_import_goes_on_after_an_interruption(projects: Projects, project: Project) -> None:

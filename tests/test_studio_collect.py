@@ -188,6 +188,85 @@ def test_hostile_names_stay_names(project: Project, name: str) -> None:
     assert project.client("POST", "/api/projects/archive", archive.body).json["classes"][0]["name"] == name
 
 
+def test_undo_means_one_change(project: Project, photos: Path) -> None:
+    older = project.bring(photos)["action"]
+    newer = project.good("POST", "/classes", {"name": "third"})["action"]
+    assert project.good("GET")["undo_change"]["action"] == newer
+    refused = project("POST", f"/undo?action={older}").problem(409)
+    assert "add the class “third”" in refused["detail"] and refused["hint"] and project.counts["third"] == 0
+    assert project.good("POST", f"/undo?action={newer}")["action"] == newer
+    assert project.good("POST", f"/undo?action={older}")["project"]["samples"] == 0
+    project("POST", f"/redo?action={newer}").problem(409)
+    assert project.good("POST", f"/redo?action={older}")["project"]["samples"] == 24
+    assert (
+        project.good(
+            "POST", "/samples/move", {"ids": [project.samples[0]["id"]], "label": project.samples[0]["label"]}
+        )["action"]
+        is None
+    )
+    project("POST", "/undo?action=../x").problem(422)
+
+
+def test_the_trash_says_what_is_in_it_and_is_emptied(project: Project, photos: Path) -> None:
+    project.bring(photos)
+    project.good("POST", "/classes/delete", {"name": "red"})
+    there = project.good("GET", "/trash")
+    assert there["files"] == 12 and there["bytes"] == sum(p.stat().st_size for p in (photos / "red").iterdir())
+    done = project.good("DELETE", "/trash")
+    assert done["action"] is None and done["project"]["undo"] is None and done["project"]["samples"] == 12
+    assert project.good("GET", "/trash") == {"files": 0, "bytes": 0}
+    project("POST", "/undo").problem(422)
+
+
+def test_labels_of_jobs_are_kept_as_long_as_something_needs_them(project: Project, server: StudioServer) -> None:
+    from handful.workflow.studio import records, training
+
+    opened = server.studio.project(project.id)
+    made = []
+    for number in range(4):
+        opened.add(png(number), "cat")
+        made.append(records.snapshot(opened))
+        os.utime(made[-1], (1, 1))  # long ago
+    run, gone = opened.runs / "one", opened.folder / "trash" / "runs" / "two"
+    for folder, table in ((run, made[0]), (gone, made[1])):
+        folder.mkdir(parents=True)
+        (folder / "recipe.yaml").write_text(f"labels: {table}\n")
+    os.utime(made[3])  # of a job that is being queued
+    training.sweep(server.studio, opened)
+    assert [path.is_file() for path in made] == [True, True, False, True]
+    project.good("DELETE", "/trash")
+    assert [path.is_file() for path in made] == [True, False, False, True]
+
+
+def test_parts_of_the_data_are_told_and_no_model_is_fitted_on_them(project: Project, server: StudioServer) -> None:
+    from handful.workflow.studio import orders, records
+
+    name = project.good("POST", "/imports")["id"]
+    for number in range(12):
+        part = "test" if number < 4 else "train"
+        where = f"{part}/{'cat' if number % 2 else 'dog'}/{number}.png"
+        project.good("PUT", f"/imports/{name}/files?path={where}", png(number))
+    assert project.good("GET", f"/imports/{name}")["parts"] == {"train": 8, "test": 4}
+    project.good("POST", f"/imports/{name}/confirm", {})
+    assert [(c["count"], c["test"], c["validation"]) for c in project.good("GET")["classes"]] == [(6, 2, 0), (6, 2, 0)]
+    assert sum(s["split"] == "test" for s in project.samples) == 4
+    opened = server.studio.project(project.id)
+    assert orders.counted(opened)[0] == {"dog": 4, "cat": 4}
+    rows = [json.loads(line) for line in records.snapshot(opened).read_text().splitlines()]
+    assert sum(row["split"] == "test" for row in rows) == 4
+
+
+def test_files_that_cannot_be_taken_are_called_as_their_user_knows_them(project: Project) -> None:
+    name = project.good("POST", "/imports")["id"]
+    assert project.good("PUT", f"/imports/{name}/files?path=cat/.localized", b"")["reason"] is None
+    empty = project.good("PUT", f"/imports/{name}/files?path=cat/none.png", b"")
+    assert empty["reason"] == "cat/none.png is an empty file"
+    for content in (b"no zip" * 100_000, b"", b"PK\x03\x04" + bytes(100)):
+        answer = project.client("POST", "/api/projects/archive?name=birds.zip", content)
+        assert answer.status in (400, 415, 422) and ".upload" not in json.dumps(answer.json), answer.json
+        assert "birds.zip" in answer.json["detail"] or not content
+
+
 def test_lists_are_cut_into_pages_and_sorted(project: Project, photos: Path) -> None:
     project.bring(photos)
     everything = project.samples
@@ -243,16 +322,18 @@ def test_names_of_uploads_are_never_places(project: Project, server: StudioServe
 def test_a_long_recording_is_cut_into_clips_of_one_take(project: Project) -> None:
     take = project.good("POST", "/takes", {"label": "hum", "source": "microphone", "device": "Built-in <b>"})
     rate = 44_100
-    clips = project.good("PUT", f"/takes/{take['id']}/samples?seconds=1", tone(3.6, rate, hz=431.7))
+    recorded = project.good("PUT", f"/takes/{take['id']}/samples?seconds=1", tone(3.6, rate, hz=431.7))
+    clips = recorded["samples"]
     assert len(clips) == 4 and {c["group"] for c in clips} == {take["id"]} and {c["label"] for c in clips} == {"hum"}
     assert [c["seconds"] for c in clips] == [1.0, 1.0, 1.0, pytest.approx(0.6)] and {c["rate_hz"] for c in clips} == {
         rate
     }
-    whole = project.good("PUT", f"/takes/{take['id']}/samples", tone(2.0, rate, hz=200))
+    whole = project.good("PUT", f"/takes/{take['id']}/samples", tone(2.0, rate, hz=200))["samples"]
     assert [c["seconds"] for c in whole] == [2.0]
     card = project.good("GET")["classes"][0]
     assert (card["count"], card["takes"]) == (5, 1)
-    assert project.good("POST", "/undo")["project"]["samples"] == 0  # samples of one take in a row are one change
+    # Samples of one take in a row are one change.
+    assert project.good("POST", f"/undo?action={recorded['action']}")["project"]["samples"] == 0
 
 
 def test_what_cannot_be_a_take_is_said(project: Project) -> None:
@@ -271,9 +352,18 @@ def test_what_cannot_be_a_take_is_said(project: Project) -> None:
         assert words in found.json["detail"] and found.json["hint"], found.json
     assert project.counts == {"a": 0} or project.counts == {}
     project("PUT", "/takes/take-99/samples", tone(1)).problem(404)
-    first = project.good("PUT", f"/takes/{take}/samples", tone(1))
-    again = project("PUT", f"/takes/{take}/samples", tone(1))
-    assert len(first) == 1 and "already" in again.problem(again.status)["detail"]
+    answer = project("PUT", f"/takes/{take}/samples", b"\xff\xd8\xff" + bytes(100)).problem(422)
+    assert answer["detail"] == "the picture: not a picture that can be read"
+
+
+def test_clips_that_are_here_already_are_counted(project: Project) -> None:
+    for label in ("a", "b"):
+        take = project.good("POST", "/takes", {"label": label, "source": "microphone"})["id"]
+        first = project.good("PUT", f"/takes/{take}/samples?seconds=1", tone(2 if label == "a" else 3, hz=400))
+        # Every second of such a tone is the same, of every take.
+        assert (len(first["samples"]), first["known"]) == ((1, 1) if label == "a" else (0, 3))
+        assert first["known_in"] == ["a"] and bool(first["action"]) == bool(first["samples"])
+    assert project.counts == {"a": 1}
 
 
 def test_clips_of_silence_within_a_take_are_left_out(project: Project) -> None:
@@ -288,7 +378,8 @@ def test_clips_of_silence_within_a_take_are_left_out(project: Project) -> None:
     )
     buffer = io.BytesIO()
     soundfile.write(buffer, wave, rate, format="WAV", subtype="PCM_16")
-    assert len(project.good("PUT", f"/takes/{take}/samples?seconds=1", buffer.getvalue())) == 2
+    recorded = project.good("PUT", f"/takes/{take}/samples?seconds=1", buffer.getvalue())
+    assert (len(recorded["samples"]), recorded["known"], recorded["silent"]) == (2, 0, 1)
 
 
 # -- what is seen and heard --------------------------------------------------------------------------------------------
@@ -307,7 +398,7 @@ def test_pictures_are_drawn_upright_and_kept_by_content(project: Project, server
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", exif=exif, quality=95)
     take = project.good("POST", "/takes", {"label": "a", "source": "webcam"})["id"]
-    sample = project.good("PUT", f"/takes/{take}/samples", buffer.getvalue())[0]
+    sample = project.good("PUT", f"/takes/{take}/samples", buffer.getvalue())["samples"][0]
     assert (sample["width"], sample["height"]) == (300, 600)
     thumb = project("GET", f"/samples/{sample['id']}/thumb")
     drawn = picture(thumb.body).convert("RGB")
@@ -339,7 +430,7 @@ def test_thumbnails_are_drawn_before_they_are_asked_for(project: Project, server
 def test_sounds_can_be_seen_and_heard(project: Project) -> None:
     take = project.good("POST", "/takes", {"label": "a", "source": "microphone"})["id"]
     rate = 22_050
-    sample = project.good("PUT", f"/takes/{take}/samples", tone(2.5, rate, hz=3000, channels=2))[0]["id"]
+    sample = project.good("PUT", f"/takes/{take}/samples", tone(2.5, rate, hz=3000, channels=2))["samples"][0]["id"]
     wave = project.good("GET", f"/samples/{sample}/wave")
     assert wave["seconds"] == pytest.approx(2.5) and wave["rate_hz"] == rate
     assert len(wave["low"]) == len(wave["high"]) == 1000
@@ -408,11 +499,8 @@ def test_damaged_files_are_left_out_with_the_reason(project: Project) -> None:
     }
     for path, content in files.items():
         answer = project("PUT", f"/imports/{name}/files?path=a/{path}", content)
-        assert (
-            answer.status == 400
-            if not content
-            else "damaged" in answer.json["reason"] or "not a picture" in answer.json["reason"]
-        ), path
+        reason = answer.json["reason"]
+        assert "empty" in reason if not content else "damaged" in reason or "not a picture" in reason, path
     assert project.good("PUT", f"/imports/{name}/files?path=a/whole.png", whole)["reason"] is None
     project.good("POST", f"/imports/{name}/confirm", {})
     assert [s["name"] for s in project.samples] == ["whole.png"]

@@ -78,30 +78,53 @@ export function useFreshen(p: string): (project?: Shapes["Project"]) => void {
   );
 }
 
+/** What a refusal of undo or redo says: something else was changed since, here or in another window. */
+const outdated = (error: unknown) => (error instanceof Problem && error.status === 409 ? new Problem(409, t("shell.outdated"), t("shell.outdated_how")) : error);
+
+/** Takes the named change back, or makes it again, and no other one. Throws a `Problem` where it is not the last any more. */
+export function useStep(p: string): (way: "undo" | "redo", action: string) => Promise<Shapes["Done"]> {
+  const freshen = useFreshen(p);
+  return useCallback(
+    async (way, action) => {
+      try {
+        const done = await take(api.POST(`/api/projects/{p}/${way}`, { params: { path: { p }, query: { action } } }));
+        freshen(done.project);
+        return done;
+      } catch (error) {
+        freshen();
+        throw outdated(error);
+      }
+    },
+    [p, freshen],
+  );
+}
+
+/** The undo button of a message about a change; none where there is nothing to take back. */
+export function useUndo(p: string): (action: string | null | undefined) => Parameters<typeof toast>[1] {
+  const step = useStep(p);
+  return useCallback((action) => (action ? { label: t("shell.undo"), run: () => void step("undo", action).catch(toastProblem) } : undefined), [step]);
+}
+
 /**
  * Runs a change of a project. When it went well, everything that shows the project is asked for again and `said`
- * (where given) is toasted with an undo button; when it was refused, the refusal and its hint are. Answers whether it went well.
+ * (where given) is toasted with a button that takes back this change; when it was refused, the refusal and its hint are.
+ * Answers what was done, or null.
  */
-export function useChange(p: string): (change: Promise<{ data?: Shapes["Done"] }>, said?: string) => Promise<boolean> {
+export function useChange(p: string): (change: Promise<{ data?: Shapes["Done"] }>, said?: string) => Promise<Shapes["Done"] | null> {
   const freshen = useFreshen(p);
+  const undo = useUndo(p);
   return useCallback(
     async (change, said) => {
       try {
         const done = await take(change);
         freshen(done.project);
-        if (said) {
-          toast(said, {
-            label: t("shell.undo"),
-            run: () =>
-              void take(api.POST("/api/projects/{p}/undo", { params: { path: { p } } })).then((back) => freshen(back.project), toastProblem),
-          });
-        }
-        return true;
+        if (said) toast(said, undo(done.action));
+        return done;
       } catch (error) {
         toastProblem(error);
-        return false;
+        return null;
       }
     },
-    [p, freshen],
+    [freshen, undo],
   );
 }

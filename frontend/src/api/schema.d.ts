@@ -84,12 +84,29 @@ export interface paths {
         get: operations["projects_project"];
         put?: never;
         post?: never;
-        /** Delete a project with everything in it */
+        /** Delete a project; its files are kept for 30 days */
         delete: operations["projects_delete_project"];
         options?: never;
         head?: never;
         /** Give a project another name */
         patch: operations["projects_rename_project"];
+        trace?: never;
+    };
+    "/api/projects/{p}/recover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring back a project that was deleted */
+        post: operations["projects_recover_project"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/projects/{p}/undo": {
@@ -121,6 +138,24 @@ export interface paths {
         /** Make the change again that was taken back last */
         post: operations["projects_redo"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{p}/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much was deleted and can still be brought back */
+        get: operations["projects_trash"];
+        put?: never;
+        post?: never;
+        /** Empty the trash; nothing can be undone then */
+        delete: operations["projects_empty_trash"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1113,6 +1148,11 @@ export interface components {
              */
             kind: string;
             /**
+             * Action
+             * @description names it, for undo and redo
+             */
+            action: string;
+            /**
              * N
              * @description samples
              * @default 0
@@ -1157,6 +1197,18 @@ export interface components {
              * @description as takes, and each sample without one counts by itself; with one nothing can be tested
              */
             sources: number;
+            /**
+             * Validation
+             * @description of its samples, those that models are compared on and never fitted to
+             * @default 0
+             */
+            validation: number;
+            /**
+             * Test
+             * @description of its samples, those kept for the last test of a model
+             * @default 0
+             */
+            test: number;
         };
         /** ComparedRun */
         ComparedRun: {
@@ -1226,7 +1278,32 @@ export interface components {
              * @description what happened, in words
              */
             said: string;
+            /**
+             * Action
+             * @description names the change, for undo (of an undo: for redo); None: nothing to take back
+             */
+            action?: string | null;
             project: components["schemas"]["Project"];
+        };
+        /**
+         * Elsewhere
+         * @description A file that the project has already, in another class.
+         */
+        Elsewhere: {
+            /** Path */
+            path: string;
+            /** Sample */
+            sample: string;
+            /**
+             * There
+             * @description the class it is in
+             */
+            there: string;
+            /**
+             * Label
+             * @description the class it comes with; empty: none
+             */
+            label: string;
         };
         /** EmbeddingMap */
         EmbeddingMap: {
@@ -1436,6 +1513,13 @@ export interface components {
              * @description why it cannot be used
              */
             problem?: string | null;
+            /**
+             * Parts
+             * @description files by what its column split says
+             */
+            parts?: {
+                [key: string]: number;
+            };
         };
         /** Grouped */
         Grouped: {
@@ -1475,6 +1559,18 @@ export interface components {
             file_column?: string | null;
             /** Label Column */
             label_column?: string | null;
+            /**
+             * Move
+             * @description what is here in another class goes into the one it comes with
+             * @default false
+             */
+            move: boolean;
+            /**
+             * Keep Parts
+             * @description what came as validation or test part is kept for testing
+             * @default true
+             */
+            keep_parts: boolean;
         };
         /**
          * ImportPreview
@@ -1515,6 +1611,24 @@ export interface components {
              * @description why it cannot be confirmed
              */
             problem?: string | null;
+            /**
+             * Parts
+             * @description labelled files by part: train, validation, test
+             */
+            parts?: {
+                [key: string]: number;
+            };
+            /**
+             * Elsewhere
+             * @description here already in another class; choice `move`
+             */
+            elsewhere?: components["schemas"]["Elsewhere"][];
+            /**
+             * Skipped
+             * @description files that systems leave behind, such as Thumbs.db
+             * @default 0
+             */
+            skipped: number;
         };
         /** Job */
         Job: {
@@ -2049,6 +2163,36 @@ export interface components {
             /** Fields */
             fields: components["schemas"]["RecipeField"][];
         };
+        /**
+         * Recorded
+         * @description What became of a recording.
+         */
+        Recorded: {
+            /** Samples */
+            samples: components["schemas"]["Sample"][];
+            /**
+             * Known
+             * @description clips left out because the project has the very same
+             * @default 0
+             */
+            known: number;
+            /**
+             * Known In
+             * @description the classes that have them
+             */
+            known_in?: string[];
+            /**
+             * Silent
+             * @description clips left out because nothing can be heard in them
+             * @default 0
+             */
+            silent: number;
+            /**
+             * Action
+             * @description names the change, for undo; None: nothing was added
+             */
+            action?: string | null;
+        };
         /** Reject */
         Reject: {
             /** Path */
@@ -2176,6 +2320,12 @@ export interface components {
             /** Rate Hz */
             rate_hz?: number | null;
             /**
+             * Split
+             * @description train, validation or test, as its data came divided; empty: nobody said
+             * @default
+             */
+            split: string;
+            /**
              * Flags
              * @description kinds of findings that name it
              */
@@ -2246,6 +2396,16 @@ export interface components {
             source: string;
             /** Created */
             created: number;
+        };
+        /**
+         * Trash
+         * @description What was deleted and can still be brought back.
+         */
+        Trash: {
+            /** Files */
+            files: number;
+            /** Bytes */
+            bytes: number;
         };
         /** Unfinished */
         Unfinished: {
@@ -2515,9 +2675,43 @@ export interface operations {
             };
         };
     };
-    projects_undo: {
+    projects_recover_project: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                p: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    projects_undo: {
+        parameters: {
+            query?: {
+                /** @description the change that is meant; 409 when it is not the last */
+                action?: string | null;
+            };
             header?: never;
             path: {
                 p: string;
@@ -2547,6 +2741,70 @@ export interface operations {
         };
     };
     projects_redo: {
+        parameters: {
+            query?: {
+                action?: string | null;
+            };
+            header?: never;
+            path: {
+                p: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    projects_trash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                p: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trash"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    projects_empty_trash: {
         parameters: {
             query?: never;
             header?: never;
@@ -2750,7 +3008,10 @@ export interface operations {
     };
     projects_import_archive: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description what the user calls the file */
+                name?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2768,6 +3029,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -3113,7 +3383,12 @@ export interface operations {
     };
     imports_preview_import: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description labels table to use instead of folders */
+                table?: string | null;
+                file_column?: string | null;
+                label_column?: string | null;
+            };
             header?: never;
             path: {
                 p: string;
@@ -3346,7 +3621,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Sample"][];
+                    "application/json": components["schemas"]["Recorded"];
                 };
             };
             /** @description Validation Error */

@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useLayoutEffect, useRef, type ReactNode } from "react";
 import { t } from "@/words";
+import { useBack } from "./back";
 import { Button, IconButton } from "./button";
 import { hostToasts } from "./toast";
 import "./dialog.css";
@@ -20,6 +21,7 @@ export function Dialog({ title, onClose, children, actions, size = "medium" }: D
   const element = useRef<HTMLDialogElement>(null);
   const pressed = useRef<EventTarget>(null);
   const id = useId();
+  useBack(onClose);
 
   useEffect(() => {
     const dialog = element.current;
@@ -41,7 +43,7 @@ export function Dialog({ title, onClose, children, actions, size = "medium" }: D
   return (
     <dialog
       ref={element}
-      className={`dialog ${size}`}
+      className={`dialog size-${size}`}
       aria-labelledby={id}
       onCancel={(event) => {
         if (event.target !== element.current) return;

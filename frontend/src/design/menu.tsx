@@ -1,6 +1,6 @@
 // A button that opens a short list of things to do.
 
-import { useId, useRef, type KeyboardEvent } from "react";
+import { useId, useLayoutEffect, useRef, type KeyboardEvent } from "react";
 import { Icon, type IconName } from "./icons";
 import "./menu.css";
 
@@ -14,7 +14,7 @@ export interface MenuItem {
   checked?: boolean;
 }
 
-export function Menu({ label, icon = "more", text, items }: { label: string; icon?: IconName; text?: string; items: MenuItem[] }) {
+export function Menu({ label, icon = "more", text, items, onOpen }: { label: string; icon?: IconName; text?: string; items: MenuItem[]; onOpen?: () => void }) {
   const id = useId();
   const button = useRef<HTMLButtonElement>(null);
   const list = useRef<HTMLDivElement>(null);
@@ -27,6 +27,10 @@ export function Menu({ label, icon = "more", text, items }: { label: string; ico
     element.style.left = `${Math.min(Math.max(8, target.right - width), innerWidth - width - 8)}px`;
     element.style.top = `${target.bottom + height + 12 < innerHeight ? target.bottom + 4 : Math.max(8, target.top - height - 4)}px`;
   }
+
+  useLayoutEffect(() => {
+    if (list.current?.matches(":popover-open")) place(); // words that came late take more room
+  });
 
   function walk(event: KeyboardEvent): void {
     const entries = [...(list.current?.querySelectorAll<HTMLElement>("[role^=menuitem]:not(:disabled)") ?? [])];
@@ -61,6 +65,7 @@ export function Menu({ label, icon = "more", text, items }: { label: string; ico
         onKeyDown={walk}
         onToggle={(event) => {
           if (event.newState !== "open") return;
+          onOpen?.();
           place();
           list.current?.querySelector<HTMLElement>("[role^=menuitem]:not(:disabled)")?.focus();
         }}

@@ -33,7 +33,7 @@ const dismiss = (id: number) => change(messages.filter((message) => message.id !
 
 function say(message: Omit<Message, "id">): void {
   const others = messages.filter((other) => other.words !== message.words);
-  // The server takes back what was done last: an older message must not offer to.
+  // What was done last is taken back first: an older message must not offer to.
   const older = message.bad ? others : others.map((other) => ({ ...other, action: undefined }));
   change([...older.slice(-2), { ...message, id: ++last }]);
 }

@@ -1,8 +1,9 @@
 // The frame around pages: header, steps of a project, and what runs on the machine.
 
 import { useEffect, useRef, type ReactNode } from "react";
+import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "wouter";
-import { api, take, useAbout, useFreshen, type Shapes } from "@/api";
+import { keys, useAbout, useStep, type Shapes } from "@/api";
 import { IconButton, Icon, toast, toastProblem } from "@/design";
 import { has, t } from "@/words";
 import { Machine, Settings } from "./machine";
@@ -51,12 +52,18 @@ function said(change: Shapes["Change"]): string {
 }
 
 function History({ project }: { project: Shapes["Project"] }) {
-  const freshen = useFreshen(project.id);
-  const step = (way: "undo" | "redo") =>
-    void take(api.POST(`/api/projects/{p}/${way}`, { params: { path: { p: project.id } } })).then((done) => {
-      freshen(done.project);
-      toast(t(way === "undo" ? "shell.undone" : "shell.redone"));
-    }, toastProblem);
+  const queries = useQueryClient();
+  const stepping = useStep(project.id);
+  const last = useRef(Promise.resolve());
+  // One after the other: a second press means what the first one leaves.
+  const step = (way: "undo" | "redo") => {
+    last.current = last.current.then(async () => {
+      const now = queries.getQueryData<Shapes["Project"]>(keys.project(project.id)) ?? project;
+      const action = (way === "undo" ? now.undo_change : now.redo_change)?.action;
+      if (!action) return;
+      await stepping(way, action).then(() => toast(t(way === "undo" ? "shell.undone" : "shell.redone")), toastProblem);
+    });
+  };
 
   useEffect(() => {
     function press(event: KeyboardEvent): void {

@@ -24,12 +24,9 @@ from handful.data.samples import Dataset, Finding, Sample
 from handful.data.table import read_table
 from handful.errors import DataError, UsageError
 from handful.files import shown
+from handful.folders import are_parts, left_behind, split_named
 from handful.words import Sentence
 
-SPLITS = {
-    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 _BLOCK = 1 << 20
 _NAMES = 4000  # file names that are looked through for a pattern
 _AHEAD = 256  # files hashed ahead
@@ -137,7 +134,7 @@ def _walk(root: Path, findings: list[Finding]) -> Iterator[str]:
             findings.append(Finding("corrupt", "warning", "closed_folder", values, (shown(folder),)))
             return
         for entry in entries:
-            if entry.startswith(".") or entry in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+            if left_behind(entry):
                 continue
             name = os.path.join(folder, entry)
             path = os.path.join(root, name)
@@ -166,12 +163,11 @@ def _labelled(
     if labels is not None:
         rows = _from_table(root, labels, findings)
     else:
-        tops = {name.split(os.sep, 1)[0].lower() for name in names if os.sep in name}
-        has_splits = bool(tops) and tops <= set(SPLITS) and bool(tops & {"train", "training"})
+        has_splits = are_parts({name.split(os.sep, 1)[0] for name in names if os.sep in name})
         rows, base = [], str(root)
         for name in names:
             parts = name.split(os.sep)
-            split = SPLITS[parts[0].lower()] if has_splits and len(parts) > 1 else ""
+            split = split_named(parts[0]) if has_splits and len(parts) > 1 else ""
             inner = parts[1:] if split else parts
             # One string for all files of a class, however many there are.
             label = sys.intern(unicodedata.normalize("NFC", inner[0])) if len(inner) > 1 else ""
@@ -216,7 +212,7 @@ def _apply(pattern: Pattern, rows: list[Sample]) -> tuple[list[Sample], list[str
                 row,
                 label=fields.pop("label", row.label),
                 group=fields.pop("group", row.group),
-                split=SPLITS.get(fields.pop("split", row.split).lower(), ""),
+                split=split_named(fields.pop("split", row.split)),
                 fold=fields.pop("fold", row.fold),
                 meta=tuple(fields.items()),
             )
@@ -237,7 +233,7 @@ def _from_table(root: Path, table: Path, findings: list[Finding]) -> list[Sample
         elif name in rows and rows[name].label != row["label"]:
             conflicts.append(f"{name} (line {row['line']}: {row['label']}, earlier {rows[name].label})")
         else:
-            split = SPLITS.get(row.get("split", "").lower(), "")
+            split = split_named(row.get("split", ""))
             rows[name] = Sample(
                 str(root), name, row["label"], "", group=row.get("group", ""), split=split, fold=row.get("fold", "")
             )
@@ -372,12 +368,12 @@ def _hollow(root: Path, samples: Sequence[Sample], chosen: str) -> list[Finding]
     """Folders that stand where class folders stand and hold no sample."""
     known = {sample.label for sample in samples}
     tops = {sample.file.split(os.sep, 1)[0] for sample in samples if sample.split}
-    parts = {top for top in tops if top.lower() in SPLITS} or {""}
+    parts = {top for top in tops if split_named(top)} or {""}
     found = []
     for part in sorted(parts):
         for folder in sorted(entry.name for entry in os.scandir(root / part) if entry.is_dir()):
             label = unicodedata.normalize("NFC", folder)
-            if not folder.startswith((".", "__MACOSX")) and folder not in parts and label not in known:
+            if not left_behind(folder) and folder not in parts and label not in known:
                 name = "no_pictures_in" if chosen == "image" else "no_sounds_in"
                 found.append(Finding("empty", "warning", name, {"folder": folder}, (os.path.join(part, folder),)))
     return found

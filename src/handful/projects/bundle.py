@@ -91,13 +91,14 @@ def _copy(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[s
     return {"sha256": digest.hexdigest(), "bytes": size}
 
 
-def read(path: Path, folder: Path, reader: Reader, limits: Limits) -> None:
-    """Unpack into `folder`, which is new and nobody's yet; the caller throws it away when this fails.
+def read(path: Path, folder: Path, reader: Reader, limits: Limits, name: str = "") -> None:
+    """Unpack into `folder`, which is new and nobody's yet; the caller throws it away when this fails. `name`: what the user
+    calls the file.
 
     Raises:
         ArchiveError: it is no project, or not what its manifest says; TooLarge, NoSpace: it does not fit.
     """
-    with Archive(path, limits) as archive:
+    with Archive(path, limits, name) as archive:
         members = {member.name: member for member in archive.members}
         manifest = _manifest(archive, members, folder)
         if strange := sorted(set(members) ^ {*manifest, "manifest.json"}):

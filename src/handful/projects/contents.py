@@ -79,6 +79,7 @@ class Incoming:
     name: str
     group: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    split: str = ""
 
     @property
     def id(self) -> str:
@@ -223,6 +224,7 @@ def facts_of(stored: Stored, name: str, modality: str | None, reader: Reader) ->
     except HandfulError as error:
         # Whoever looked at the file knows it by the name it lies under, the user by another.
         message = error.message.replace(str(stored.path), name).replace(stored.path.name, name)
+        message = message if shown(name) in message else f"{shown(name)}: {message}"
         raise FileError(message, error.hint, getattr(error, "kind", "corrupt")) from error
     return kind, {key: facts[key] for key in ("width", "height", "seconds", "rate_hz") if facts.get(key) is not None}
 
@@ -282,8 +284,17 @@ class Contents:
     def _fetched(self, file: str) -> bool:
         return self._move(self.trash / file, self.media / file)
 
+    def in_trash(self) -> tuple[int, int]:
+        """(files, bytes)"""
+        sizes = []
+        for folder, _, names in os.walk(self.trash):
+            for name in names:
+                with contextlib.suppress(OSError):  # it came back meanwhile
+                    sizes.append(os.lstat(os.path.join(folder, name)).st_size)
+        return len(sizes), sum(sizes)
+
     def empty_trash(self) -> int:
-        freed = sum(path.stat().st_size for path in self.trash.rglob("*") if path.is_file())
+        freed = self.in_trash()[1]
         shutil.rmtree(self.trash, ignore_errors=True)
         return freed
 

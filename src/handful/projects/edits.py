@@ -75,12 +75,22 @@ def delete_class(state: State, name: str) -> Edit:
 # -- samples -----------------------------------------------------------------------------------------------------------
 
 
-def add(state: State, samples: list[Sample], kind: str, modality: str | None) -> Edit:
-    change: Change = {"add": added(samples)}
-    _with_classes(state, change, (sample.label for sample in samples))
+def add(
+    state: State, samples: list[Sample], kind: str, modality: str | None, moves: Mapping[str, str] | None = None
+) -> Edit | None:
+    """New samples, and `moves` (sample id -> class) of ones that are there, as one change."""
+    here = {name: label for name, label in (moves or {}).items() if name in state.samples}
+    change = _with_labels(state, {}, here)
+    if not samples:
+        _with_classes(state, change, here.values())
+        return Edit("relabel", {"n": len(here), "moved": len(here)}, change) if "label" in change else None
+    change["add"] = added(samples)
+    _with_classes(state, change, [*(sample.label for sample in samples), *here.values()])
     if modality != state.modality:
         change["modality"] = [state.modality, modality]
     values: dict[str, Any] = {"n": len(samples)}
+    if "label" in change:
+        values["moved"] = len(change["label"])
     if kind in ("add", "record"):
         values["to"] = samples[0].label
     if kind == "record":

@@ -25,6 +25,8 @@ from handful.projects.project import Project
 from handful.projects.reasons import NotFound, ProjectError
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{11}", re.ASCII)
+_DELETED = re.compile(r".*-([0-9]{16,20})", re.ASCII)  # a project and when it was deleted
+KEPT_DAYS = 30  # of deleted projects
 _COVERS = 4
 _SHOWN = ("project.json", "labels.csv")
 
@@ -78,6 +80,8 @@ class Projects:
         self._summaries: dict[str, tuple[tuple[int, ...], Summary]] = {}
         self._mutex = threading.RLock()
         self._held: IO[str] | None = self._hold() if write else None
+        if write:
+            self._forget_deleted()
 
     def _hold(self) -> IO[str]:
         try:
@@ -181,7 +185,10 @@ class Projects:
             return self._open[project]
 
     def delete(self, project: str) -> Path:
-        """Moves the folder to `.trash/` beside the projects and says where. Raises: NotFound."""
+        """Moves the folder to `.trash/` beside the projects and says where; `recover` brings it back. Raises: NotFound.
+
+        What lies there for KEPT_DAYS is removed when the projects are opened next.
+        """
         self._check_writable()
         with self._mutex:
             folder = self._folder(project)
@@ -194,6 +201,33 @@ class Projects:
             os.replace(folder, target)
             return target
 
+    def recover(self, project: str) -> Project:
+        """A project as it was when it was deleted. Raises: NotFound, it is no longer there."""
+        self._check_writable()
+        with self._mutex:
+            places = sorted((self.folder / ".trash").glob(f"{project}-*")) if _ID.fullmatch(project) else []
+            if not places or self._is_project(project):
+                raise NotFound("there is no such project in the trash", "it can be brought back only once")
+            os.replace(places[-1], self.folder / project)
+            opened = self.open(project)
+        if self._changed is not None:
+            self._changed(opened)
+        return opened
+
+    def _forget_deleted(self) -> None:
+        """For good what was deleted long ago. In the background: a project may hold many files."""
+        before = time.time_ns() - KEPT_DAYS * 86_400 * 10**9
+        old = [
+            p for p in (self.folder / ".trash").glob("*") if (at := _DELETED.fullmatch(p.name)) and int(at[1]) < before
+        ]
+
+        def remove() -> None:
+            for path in old:
+                shutil.rmtree(path, ignore_errors=True)
+
+        if old:
+            threading.Thread(target=remove, name="handful-trash", daemon=True).start()
+
     # -- whole ones in and out -----------------------------------------------------------------------------------------
 
     def archive(self, project: str, target: Path) -> Path:
@@ -201,14 +235,14 @@ class Projects:
         bundle.write(self.open(project), target)
         return target
 
-    def restore(self, archive: Path) -> Project:
+    def restore(self, archive: Path, name: str = "") -> Project:
         """A new project from `archive`'s zip. Raises: ArchiveError, TooLarge, NoSpace; nothing is kept."""
         self._check_writable()
         project = self._new_id()
         folder = self.folder / f".new-{project}"
         try:
             folder.mkdir()
-            bundle.read(archive, folder, self._reader, self._limits)
+            bundle.read(archive, folder, self._reader, self._limits, name)
             os.replace(folder, self.folder / project)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

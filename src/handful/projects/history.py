@@ -1,13 +1,15 @@
 """`history.jsonl`: every change with what takes it back, so that undo and redo survive restarts.
 
 Knows lines and their order, not what a change does. A line that is complete has happened; a torn last line has not. Changes
-stay on disk and are read again when they are undone: a history may be larger than the project.
+stay on disk and are read again when they are undone: a history may be larger than the project. The last UNDOABLE actions can
+be undone, and some more until it is worth the while to write the file anew; older lines are forgotten then.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,17 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from handful.errors import HandfulError
-from handful.files import atomic_write, to_json
+from handful.files import atomic_path, atomic_write, to_json
 from handful.projects.reasons import ProjectError
 
 Change = dict[str, Any]
 _BODY = b',"change":'
+UNDOABLE = 1000
 
 
 @dataclass(frozen=True)
 class Action:
-    """One change. `kind`: add, record, import, move, relabel, group, delete, class, rename-class, merge, delete-class,
-    rename, undo, redo, nothing. `values`: what the words are made of (n, name, to, names, what)."""
+    """One change. `seq` names it, also where it is undone or redone. `kind`: add, record, import, move, relabel, group,
+    delete, class, rename-class, merge, delete-class, rename, undo, redo, nothing. `values`: what the words are made of
+    (n, moved, name, to, names, what)."""
 
     seq: int
     kind: str
@@ -144,7 +148,7 @@ class History:
         of = (self._undo if kind == "undo" else self._redo)[-1]
         what = self._entries[of].action.words
         self._write({"seq": self.seq + 1, "time": round(time.time(), 3), "do": kind, "of": of}, None)
-        return Action(self.seq, kind, {"what": what})
+        return Action(of, kind, {"what": what})
 
     def take_back(self) -> None:
         """Forget the last line, because what it says could not be done."""
@@ -157,6 +161,31 @@ class History:
         self._forget()
         self._read()
         self.seq = max(self.seq, number - 1)
+
+    @property
+    def long(self) -> bool:
+        """Whether `shorten` is worth the while."""
+        return len(self._undo) > UNDOABLE + UNDOABLE // 4
+
+    def shorten(self) -> None:
+        """Forget the lines before the last UNDOABLE actions. Everything that they changed must be on disk elsewhere.
+
+        What undo and redo did may name an older action: such a line keeps all lines from that action on.
+        """
+        newest, least, cut = self._undo[-UNDOABLE], self.seq + 1, 0
+        for number, _, of in reversed(self._order):
+            least = min(least, of)
+            if number <= newest and number == of == least:
+                cut = number
+                break
+        if not cut or cut == self._order[0][0]:
+            return
+        with atomic_path(self._path) as temporary, open(self._path, "rb") as old, open(temporary, "wb") as new:
+            old.seek(self._entries[cut].parts[0][1])
+            new.write((to_json({"seq": cut - 1, "do": "begin"}) + "\n").encode())
+            shutil.copyfileobj(old, new)
+        self._forget()
+        self._read()
 
     def restart(self, seq: int) -> None:
         """An empty history that goes on counting after `seq`."""

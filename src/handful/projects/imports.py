@@ -10,20 +10,23 @@ import json
 import os
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from handful.errors import HandfulError
 from handful.files import to_json
+from handful.folders import left_behind
 from handful.projects import tables
 from handful.projects.archive import Archive, ArchiveError, named
 from handful.projects.contents import Incoming, Stored, facts_of, need_room, store, take_in, writing
+from handful.projects.history import Action
 from handful.projects.labels import Sample
-from handful.projects.names import clean_name, ignored, relative
-from handful.projects.planning import Entry, FoundClass, ImportChoice, Plan, Reject, plan
+from handful.projects.names import clean_name, relative
+from handful.projects.planning import Elsewhere, Entry, FoundClass, ImportChoice, Plan, Reject, Said, plan
 from handful.projects.reasons import NotFound, ProjectError, TooLarge
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ _WORKBOOKS = {".xlsx": "an Excel workbook", ".xlsm": "an Excel workbook", ".ods"
 
 @dataclass(frozen=True)
 class FoundTable:
-    """A labels table among the files; `rows`: the first 8; `matched` and `missing` count rows; `problem` keeps it from use."""
+    """A labels table among the files; `rows`: the first 8; `matched` and `missing` count rows; `parts`: files by what its
+    column `split` says; `problem` keeps it from use."""
 
     path: str
     delimiter: str
@@ -48,6 +52,7 @@ class FoundTable:
     matched: int
     missing: int
     problem: str | None = None
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,9 @@ class Preview:
     rejects: list[Reject]
     tables: list[FoundTable]
     problem: str | None = None
+    parts: dict[str, int] = field(default_factory=dict)
+    elsewhere: list[Elsewhere] = field(default_factory=list)
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,13 +85,16 @@ class Received:
 
 @dataclass(frozen=True)
 class Imported:
-    """`added` samples; `duplicates`, `rejected` and `left_out` were not added. `words`: for people."""
+    """`added` samples, `moved` ones that were there in another class; `duplicates`, `rejected` and `left_out` stayed as they
+    were. `words`: for people; `action`: what undo takes back."""
 
     added: int
+    moved: int
     duplicates: int
     rejected: int
     left_out: int
     words: str
+    action: Action
 
 
 class Import:
@@ -137,8 +148,9 @@ class Import:
         """
         self._project.check_writable()
         self._check_here()
+        behind = left_behind(path.replace("\\", "/"))
         path = relative(path)
-        if ignored(path):
+        if behind:
             return self._note([Entry(path, "ignored")])
         zipped = path.lower().endswith(".zip")
         limits = self._project.limits
@@ -202,7 +214,7 @@ class Import:
                     raise ArchiveError(f"{path} is a whole project", "open it where all projects are listed")
                 need_room(self._files, sum(member.bytes for member in archive.members), limits)
                 for member in archive.members:
-                    if ignored(member.name):
+                    if left_behind(member.name):
                         continue
                     stored = store(self._files, member.name, partial(archive.copy, member))
                     entries.append(self._entry(f"{path}/{member.name}", stored, inside=True))
@@ -259,10 +271,12 @@ class Import:
             found, rejects = self._found_tables(choice)
             made = self._plan(choice)
             media = [entry for entry in self._entries.values() if entry.kind in ("image", "audio")]
+            skipped = sum(entry.kind == "ignored" for entry in self._entries.values())
             received = [entry.path for entry in self._entries.values()][:_LISTED]
         return Preview(
             self.id, len(media), sum(entry.bytes for entry in media), received, made.modality, made.classes,
             len(made.unlabelled), made.duplicates, [*made.rejects, *rejects], found, made.problem,
+            made.parts, made.elsewhere, skipped,
         )  # fmt: skip
 
     def _plan(self, choice: ImportChoice) -> Plan:
@@ -292,6 +306,7 @@ class Import:
                 FoundTable(
                     entry.path, delimiter, encoding, list(columns), first, reading.file_column, reading.label_column,
                     reading.matched, reading.missing, reading.problem,
+                    Counter(said.split for said in reading.labels.values() if said.split),
                 )
             )  # fmt: skip
         return found, rejects
@@ -325,30 +340,30 @@ class Import:
         with self._lock:
             self._check_here()
             made = self._plan(choice)
-            if made.problem:
+            named = _Names(choice)
+            moves = {one.sample: to for one in made.elsewhere if (to := named(one.label)) and to != one.there}
+            moves = moves if choice.move else {}
+            if made.problem and not moves:
                 raise ProjectError(made.problem, "send other files, or drop the import")
-            chosen = list(self._chosen(made, choice))
-            if not chosen:
+            chosen = list(self._chosen(made, named, choice.keep_parts))
+            if not chosen and not moves:
                 raise ProjectError("nothing would be imported", "give at least one class a name")
-            outcome = self._project.insert(chosen)
-            added = sum(isinstance(one, Sample) for one in outcome)
+            outcome, action = self._project.insert(chosen, "import", moves)
             self.drop()
-        left_out = len(made.labelled) + len(made.unlabelled) - len(chosen)
-        duplicates = made.duplicates + len(outcome) - added
-        return Imported(
-            added, duplicates, len(made.rejects), left_out, _words(added, duplicates, len(made.rejects), left_out)
-        )
+        added, moved = sum(isinstance(one, Sample) for one in outcome), int(action.values.get("moved", 0))
+        rejected, left_out = len(made.rejects), len(made.labelled) + len(made.unlabelled) - len(chosen)
+        duplicates = made.duplicates + len(outcome) - added - moved
+        words = _words(added, moved, duplicates, rejected, left_out)
+        return Imported(added, moved, duplicates, rejected, left_out, words, action)
 
-    def _chosen(self, made: Plan, choice: ImportChoice) -> Iterable[Incoming]:
-        names = {found: clean_name(to, "class name") if to.strip() else "" for found, to in choice.classes.items()}
-        rest = clean_name(choice.unlabelled, "class name") if choice.unlabelled else ""
-        labelled = [(entry, names.get(label, label), group) for entry, label, group in made.labelled]
-        for entry, label, group in [*labelled, *((entry, rest, "") for entry in made.unlabelled)]:
-            if label:
+    def _chosen(self, made: Plan, named: _Names, keep_parts: bool) -> Iterable[Incoming]:
+        for entry, said in [*made.labelled, *((entry, Said("")) for entry in made.unlabelled)]:
+            if label := named(said.label):
                 name = entry.path.rsplit("/", 1)[-1]
                 yield Incoming(
-                    self._files / entry.file, entry.sha256, entry.bytes, entry.kind, label, name, group, entry.facts
-                )
+                    self._files / entry.file, entry.sha256, entry.bytes, entry.kind, label, name, said.group, entry.facts,
+                    said.split if keep_parts else "",
+                )  # fmt: skip
 
     def drop(self) -> None:
         """Forget the import and its files."""
@@ -361,9 +376,22 @@ class Import:
             shutil.rmtree(gone, ignore_errors=True)
 
 
-def _words(added: int, duplicates: int, rejected: int, left_out: int) -> str:
+class _Names:
+    """The class that was chosen for what a file was found as; "" leaves it out."""
+
+    def __init__(self, choice: ImportChoice) -> None:
+        names = {found: to.strip() for found, to in choice.classes.items()}
+        self._names = {found: clean_name(to, "class name") if to else "" for found, to in names.items()}
+        self._rest = clean_name(choice.unlabelled, "class name") if choice.unlabelled else ""
+
+    def __call__(self, found: str) -> str:
+        return self._names.get(found, found) if found else self._rest
+
+
+def _words(added: int, moved: int, duplicates: int, rejected: int, left_out: int) -> str:
     parts = [f"imported {added:,} sample{'s' if added != 1 else ''}"]
     for count, what in (
+        (moved, "put into another class"),
         (duplicates, "in the project already"),
         (rejected, "could not be used"),
         (left_out, "left out"),

@@ -12,20 +12,23 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from handful.folders import split_named
 from handful.projects.names import visible
 from handful.projects.reasons import ProjectError
 from handful.sheets import guarded, unguarded
 
 COLUMNS = (
-    "file_name", "label", "group", "id", "original", "added", "seconds", "width", "height", "rate_hz", "bytes",
+    "file_name", "label", "group", "id", "original", "added", "seconds", "width", "height", "rate_hz", "bytes", "split",
 )  # fmt: skip
+OLDEST = 11  # columns of the first rows that were ever written; later ones joined the end
 HEADER = ",".join(COLUMNS) + "\n"
 _FILE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{14})\.([a-z0-9]{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One file of a project. `id`: the first 16 hex digits of its SHA-256; `added`: seconds since 1970, which orders samples."""
+    """One file of a project. `id`: the first 16 hex digits of its SHA-256; `added`: seconds since 1970, which orders samples;
+    `split`: "train", "validation" or "test" as its data set came divided, "" where nobody said."""
 
     id: str
     name: str
@@ -38,6 +41,7 @@ class Sample:
     width: int | None = None
     height: int | None = None
     rate_hz: int | None = None
+    split: str = ""
 
     @property
     def file(self) -> str:
@@ -58,13 +62,13 @@ def cells(sample: Sample) -> list[str]:
         sample.file, guarded(sample.label), guarded(sample.group), sample.id, guarded(sample.name), f"{sample.added:.6f}",
         "" if sample.seconds is None else repr(sample.seconds), "" if sample.width is None else str(sample.width),
         "" if sample.height is None else str(sample.height), "" if sample.rate_hz is None else str(sample.rate_hz),
-        str(sample.bytes),
+        str(sample.bytes), sample.split,
     ]  # fmt: skip
 
 
 def from_cells(row: Sequence[str]) -> Sample | None:
-    """The sample of a row; None: its file name is none of ours."""
-    file, label, group, _, name, added, seconds, width, height, rate, size = row
+    """The sample of a row; None: its file name is none of ours. A row may lack the last columns: it is older than they are."""
+    file, label, group, _, name, added, seconds, width, height, rate, size, split = _filled(row)
     match = _FILE.fullmatch(file)
     label = visible(unguarded(label))
     if match is None or not label:
@@ -72,6 +76,7 @@ def from_cells(row: Sequence[str]) -> Sample | None:
     return Sample(
         match[2], visible(unguarded(name)), label, visible(unguarded(group)) if group else "", match[3],
         _whole(size) or 0, _number(added) or 0.0, _number(seconds), _whole(width), _whole(height), _whole(rate),
+        split_named(split),
     )  # fmt: skip
 
 
@@ -109,7 +114,7 @@ def parse(content: bytes) -> tuple[list[Sample], list[str]]:
             if not ours:
                 row = [row[at] if 0 <= at < len(row) else "" for at in places]
             elif len(row) != len(COLUMNS):
-                row = [*row, *[""] * len(COLUMNS)][: len(COLUMNS)]
+                row = _filled(row)
             sample = from_cells(row)
             if sample is not None:
                 samples.setdefault(sample.id, sample)
@@ -119,6 +124,10 @@ def parse(content: bytes) -> tuple[list[Sample], list[str]]:
         raise ProjectError(f"line {rows.line_num} of labels.csv cannot be read ({error})", "mend the line") from error
     found = sorted(samples.values(), key=order)  # they are in order already unless another program wrote them
     return found, [f"{strange} rows of labels.csv name no file of this project"] if strange else []
+
+
+def _filled(row: Sequence[str]) -> list[str]:
+    return [*row, *[""] * len(COLUMNS)][: len(COLUMNS)]
 
 
 def order(sample: Sample) -> tuple[float, str]:

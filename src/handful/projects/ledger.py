@@ -18,7 +18,7 @@ from handful.projects.contents import Contents
 from handful.projects.disk import Disk
 from handful.projects.edits import Edit
 from handful.projects.history import Action, Change, History
-from handful.projects.reasons import ProjectError
+from handful.projects.reasons import Outdated, ProjectError
 from handful.projects.state import checked, files, inverse
 
 
@@ -48,19 +48,28 @@ class Ledger:
         """
         if edit is None:
             return Action(self.history.seq, "nothing")
-        return self._carry_out([edit.change], lambda: self.history.append(*edit, grow))
+        action = self._carry_out([edit.change], lambda: self.history.append(*edit, grow))
+        with contextlib.suppress(
+            OSError, HandfulError
+        ):  # the change is made; a long history may wait for room on the disk
+            self._shorten()
+        return action
 
-    def undo(self) -> Action:
+    def undo(self, named: int | None = None) -> Action:
+        """`named`: the number of the action that is meant. Raises: Outdated, the last one is another; ProjectError."""
         action = self.history.undoable
         if action is None:
             raise ProjectError("there is nothing to undo", "make a change first")
+        _check_meant(action, named, "undo")
         changes = [inverse(change) for change in reversed(checked(self.history.changes(action.seq)))]
         return self._carry_out(changes, lambda: self.history.step("undo"))
 
-    def redo(self) -> Action:
+    def redo(self, named: int | None = None) -> Action:
+        """As `undo`."""
         action = self.history.redoable
         if action is None:
             raise ProjectError("there is nothing to redo", "undo something first")
+        _check_meant(action, named, "redo")
         return self._carry_out(checked(self.history.changes(action.seq)), lambda: self.history.step("redo"))
 
     def forget(self) -> int:
@@ -69,6 +78,12 @@ class Ledger:
         self.disk.save(self.state, [], self.history.seq)
         self.history.restart(self.history.seq + 1)
         return self.contents.empty_trash()
+
+    def _shorten(self) -> None:
+        if self.history.long:
+            self.disk.stale = True
+            self.disk.save(self.state, [], self.history.seq)
+            self.history.shorten()
 
     def close(self) -> None:
         """Leave the files as the history says; whoever opens them next has nothing to mend."""
@@ -136,3 +151,11 @@ class Ledger:
         if changes or self.disk.stale:
             self.disk.stale = True
             self.disk.save(self.state, [], self.history.seq)
+        self._shorten()
+
+
+def _check_meant(action: Action, named: int | None, what: str) -> None:
+    if named is not None and action.seq != named:
+        raise Outdated(
+            f"the last change is another one by now: {action.words}", f"{what} that one first, or leave both"
+        )

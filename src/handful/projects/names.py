@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from handful.projects.reasons import ProjectError
 
-_LEFT_BEHIND = frozenset(("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
 _DRIVE = re.compile(r"[A-Za-z]:")
 # Small letters of other scripts and the Latin ones they are mistaken for.
 _LOOKS_LIKE = str.maketrans("авекмнорстухіѕјοαενρτυικχ", "abekmhopctyxisjoaevptuikx")
@@ -81,11 +80,6 @@ def _one_typo(a: str, b: str) -> bool:
         return False
     swapped = a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
     return a[start + 1 :] == b[start + 1 :] or swapped
-
-
-def ignored(path: str) -> bool:
-    """Whether a file is what systems leave behind (`__MACOSX`, `.DS_Store`, `Thumbs.db`, `._x`), no data of the user's."""
-    return any(part.startswith(".") or part.lower() in _LEFT_BEHIND for part in path.split("/"))
 
 
 def relative(path: str) -> str:

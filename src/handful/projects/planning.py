@@ -9,8 +9,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from handful.folders import are_parts, split_named
 from handful.projects.contents import KINDS
 from handful.projects.names import bare, clean_name, similar
 from handful.projects.reasons import ProjectError
@@ -19,17 +20,32 @@ if TYPE_CHECKING:
     from handful.projects.project import Project
 
 _DIGITS = re.compile(r"([0-9]+)")
-# Folders around the class folders, as `handful train` knows them.
-TRAINING = frozenset({"train", "training"})
-TESTING = frozenset({"validation", "valid", "val", "dev", "test", "testing"})
 _COMPARED = 400  # classes; where there are more, only those that look the same are told
 _ONE = {"image": "a picture", "audio": "a sound"}
+
+
+class Said(NamedTuple):
+    """What folders or a table say of a file: its class, its group, its part ("train", "validation", "test"); "" where nothing."""
+
+    label: str
+    group: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True)
 class Reject:
     path: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A received file that the project has already as `sample`, in class `there`; `label`: the class it comes with, "" for none."""
+
+    path: str
+    sample: str
+    there: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -58,39 +74,49 @@ class Entry:
 @dataclass(frozen=True)
 class ImportChoice:
     """`classes`: found name -> wanted name, '' leaves it out; `unlabelled`: class of files outside any class folder, None
-    leaves them out; `table`: path of the labels table to use instead of folders, whose columns can be named."""
+    leaves them out; `table`: path of the labels table to use instead of folders, whose columns can be named; `move`: what the
+    project has in another class goes into the one it comes with; `keep_parts`: what was kept for testing stays so."""
 
     classes: Mapping[str, str] = field(default_factory=dict)
     unlabelled: str | None = None
     table: str | None = None
     file_column: str | None = None
     label_column: str | None = None
+    move: bool = False
+    keep_parts: bool = True
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`labelled`: (entry, class, group) of files to add, in natural order of their paths."""
+    """`labelled`: files to add and what is said of them, in natural order of their paths; `parts`: how many of them each part
+    of the data has, where they are divided."""
 
     modality: str | None
-    labelled: list[tuple[Entry, str, str]]
+    labelled: list[tuple[Entry, Said]]
     unlabelled: list[Entry]
     duplicates: int
     rejects: list[Reject]
     classes: list[FoundClass]
     problem: str | None = None
+    elsewhere: list[Elsewhere] = field(default_factory=list)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        return dict(Counter(said.split for _, said in self.labelled if said.split))
 
 
-def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, tuple[str, str]] | None) -> Plan:
-    """What becomes of the received files. `labels`: path -> (class, group) by a table; None: folders say."""
+def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Said] | None) -> Plan:
+    """What becomes of the received files. `labels`: what a table says of paths; None: folders say."""
     entries = list(entries)
     rejects = [Reject(entry.path, entry.reason) for entry in entries if entry.kind == "reject"]
     media = sorted((e for e in entries if e.kind in KINDS), key=lambda e: natural(e.path))
     kinds = Counter(entry.kind for entry in media)
     modality = project.modality or (kinds.most_common(1)[0][0] if kinds else None)
     if labels is None:
-        labels = {path: (name, "") for path, name in from_folders([entry.path for entry in media]).items()}
+        labels = from_folders([entry.path for entry in media])
     labelled, unlabelled = [], []
     seen: dict[str, tuple[str, str]] = {}  # sample id -> path, class
+    elsewhere: dict[str, Elsewhere] = {}
     duplicates = 0
     for entry in media:
         if entry.kind != modality:
@@ -98,16 +124,22 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, tuple[
                 Reject(entry.path, f"{entry.path} is {_ONE[entry.kind]}; the others are {KINDS[str(modality)]}")
             )
             continue
-        name, group = labels.get(entry.path, ("", ""))
+        said = labels.get(entry.path, Said(""))
         try:
-            label = clean_name(name, "class name") if name else ""
+            label = clean_name(said.label, "class name") if said.label else ""
         except ProjectError as error:
             rejects.append(Reject(entry.path, error.message))
             continue
         key = entry.sha256[:16]
-        if project.has(key) or key in seen:
+        if project.has(key):
             duplicates += 1
-            where, there = ("the project", project.sample(key).label) if project.has(key) else seen[key]
+            there = project.sample(key).label
+            if label != there:
+                elsewhere.setdefault(key, Elsewhere(entry.path, key, there, label))
+            continue
+        if key in seen:
+            duplicates += 1
+            where, there = seen[key]
             if label and label != there:
                 rejects.append(
                     Reject(entry.path, f"the same content is in {where} already, in class {there or 'none'}")
@@ -115,7 +147,7 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, tuple[
             continue
         seen[key] = entry.path, label
         if label:
-            labelled.append((entry, label, group))
+            labelled.append((entry, said._replace(label=label)))
         else:
             unlabelled.append(entry)
     problem = None
@@ -123,8 +155,8 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, tuple[
         problem = "there is no picture or sound among the files"
     elif not labelled and not unlabelled:
         problem = "everything is in the project already" if duplicates else "none of the files can be used"
-    classes = _classes(project.class_names, Counter(label for _, label, _ in labelled))
-    return Plan(modality, labelled, unlabelled, duplicates, rejects, classes, problem)
+    classes = _classes(project.class_names, Counter(said.label for _, said in labelled))
+    return Plan(modality, labelled, unlabelled, duplicates, rejects, classes, problem, list(elsewhere.values()))
 
 
 def _classes(existing: list[str], found: Counter[str]) -> list[FoundClass]:
@@ -141,11 +173,11 @@ def _classes(existing: list[str], found: Counter[str]) -> list[FoundClass]:
     return [FoundClass(name, count, name in known, meant[name]) for name, count in found.items()]
 
 
-def from_folders(paths: list[str]) -> dict[str, str]:
-    """Path -> its class: the first folder, as `handful train` reads it; files beside the class folders have none.
+def from_folders(paths: list[str]) -> dict[str, Said]:
+    """Path -> its class, the first folder as `handful train` reads it, and its part; files beside the class folders have none.
 
     One folder that holds everything, and class folders too, is no class: people drop `photos`, not what is in it. Nor are
-    `train` and `test` around the class folders. What lies loose in an archive is of the class that the archive is called by.
+    `train` and `test` around the class folders, which say the part. What lies loose in an archive is of the class that the archive is called by.
     """
     split = [path.split("/") for path in paths]
     while split and all(len(parts) > 1 for parts in split):
@@ -153,11 +185,15 @@ def from_folders(paths: list[str]) -> dict[str, str]:
             break
         split = [parts[1:] for parts in split]
     split = [parts[1:] if len(parts) > 2 and parts[0].lower().endswith(".zip") else parts for parts in split]
-    tops = {parts[0].lower() for parts in split if len(parts) > 2}
-    if tops & TRAINING and tops <= TRAINING | TESTING:
-        split = [parts[1:] if len(parts) > 2 and parts[0].lower() in tops else parts for parts in split]
-    above = {path: parts[0] for path, parts in zip(paths, split, strict=True) if len(parts) > 1}
-    return {path: name[:-4] if name.lower().endswith(".zip") else name for path, name in above.items()}
+    splits = [""] * len(split)
+    if are_parts({parts[0] for parts in split if len(parts) > 2}):
+        splits = [split_named(parts[0]) if len(parts) > 2 else "" for parts in split]
+        split = [parts[1:] if part else parts for parts, part in zip(split, splits, strict=True)]
+    return {
+        path: Said(parts[0][:-4] if parts[0].lower().endswith(".zip") else parts[0], "", part)
+        for path, parts, part in zip(paths, split, splits, strict=True)
+        if len(parts) > 1
+    }
 
 
 def natural(path: str) -> list[tuple[int, str]]:

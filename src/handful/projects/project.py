@@ -201,13 +201,20 @@ class Project:
         """Sample id -> group, several at once. Raises: NotFound, none of them is there."""
         return self._edit(edits.regroup, groups)
 
-    def undo(self) -> Action:
-        """Take the last change back that is not taken back yet. Raises: ProjectError, there is none."""
-        return self._change(self._ledger.undo)
+    def undo(self, action: int | None = None) -> Action:
+        """Take the last change back that is not taken back yet.
 
-    def redo(self) -> Action:
-        """Make the change again that was taken back last. Raises: ProjectError, there is none."""
-        return self._change(self._ledger.redo)
+        Args:
+            action: `seq` of the change that is meant; None: whichever is the last.
+
+        Raises:
+            Outdated: it is not the last one any more; ProjectError: there is none.
+        """
+        return self._change(lambda: self._ledger.undo(action))
+
+    def redo(self, action: int | None = None) -> Action:
+        """Make the change again that was taken back last. As `undo`."""
+        return self._change(lambda: self._ledger.redo(action))
 
     def _edit(
         self, edit: Callable[Concatenate[State, P], edits.Edit | None], *args: P.args, **kwargs: P.kwargs
@@ -227,8 +234,13 @@ class Project:
         """Raises: ProjectError."""
         self._ledger.check_writable()
 
+    @property
+    def trash(self) -> tuple[int, int]:
+        """(files, bytes) that undo may still bring back."""
+        return self._ledger.contents.in_trash()
+
     def empty_trash(self) -> int:
-        """Delete media of deleted samples for good, and the history with them; bytes that became free."""
+        """Delete what was deleted for good, and the history with it: nothing can be undone then. Bytes that became free."""
         freed = 0
 
         def forget() -> Action:
@@ -275,7 +287,7 @@ class Project:
         self.check_writable()
         place = self.folder / "imports" / f".{time.time_ns()}-{threading.get_ident()}"
         try:
-            return self.insert([self._incoming(file, place) for file in new], kind)
+            return self.insert([self._incoming(file, place) for file in new], kind)[0]
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -288,8 +300,14 @@ class Project:
         shown = name if given else stored.sha256[:16]
         return Incoming(stored.path, stored.sha256, stored.bytes, modality, label, shown, group, facts)
 
-    def insert(self, incoming: Sequence[Incoming], kind: str = "import") -> list[Sample | Duplicate]:
-        """Files that are stored and looked at become samples, as one action; of equal ones the first."""
+    def insert(
+        self, incoming: Sequence[Incoming], kind: str = "import", moves: Mapping[str, str] | None = None
+    ) -> tuple[list[Sample | Duplicate], Action]:
+        """Files that are stored and looked at become samples, as one action; of equal ones the first.
+
+        Args:
+            moves: sample id -> class, of samples that are there already and change their class in the same action.
+        """
         for file in incoming:
             if not self.has(file.id):
                 self._ledger.contents.bring(file.path, file.file, sync=len(incoming) <= SYNC_EACH)
@@ -308,10 +326,10 @@ class Project:
                 if isinstance(sample, Sample):
                     # Again, under the lock: an undo may have thrown the file away in between.
                     self._ledger.contents.bring(file.path, sample.file)
-            return self._commit_new(edits.add(state, new, kind, modality) if new else None)
+            return self._commit_new(edits.add(state, new, kind, modality, moves))
 
-        self._change(make)
-        return outcome
+        action = self._change(make)
+        return outcome, action
 
     def _accepted(self, incoming: Sequence[Incoming], state: State) -> Iterable[Sample | Duplicate]:
         """Samples in order, later than all there are, whatever the clock says."""
@@ -326,7 +344,7 @@ class Project:
             added = round(start + len(new) * 1e-6, 6)
             name = visible(file.name)[-_NAME_LENGTH:]
             new[file.id] = Sample(
-                file.id, name, file.label, file.group, file.suffix, file.bytes, added, **file.facts
+                file.id, name, file.label, file.group, file.suffix, file.bytes, added, split=file.split, **file.facts
             )  # fmt: skip
             yield new[file.id]
 

@@ -13,6 +13,10 @@ class NotFound(ProjectError):
     """There is no such project, sample, class, take or import. (HTTP: 404)"""
 
 
+class Outdated(ProjectError):
+    """The change that was named is no longer the last one. (HTTP: 409)"""
+
+
 class TooLarge(ProjectError):
     """A file, an import or an archive is over a limit. (HTTP: 413)"""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from handful.projects.history import Change
-from handful.projects.labels import COLUMNS, Sample, cells, from_cells, order
+from handful.projects.labels import COLUMNS, OLDEST, Sample, cells, from_cells, order
 from handful.projects.reasons import ProjectError
 
 
@@ -118,7 +118,7 @@ def _sound(key: str, value: Any) -> bool:
 
 
 def _row(row: Any) -> bool:
-    whole = isinstance(row, list) and len(row) == len(COLUMNS) and all(isinstance(cell, str) for cell in row)
+    whole = isinstance(row, list) and OLDEST <= len(row) <= len(COLUMNS) and all(isinstance(cell, str) for cell in row)
     return whole and from_cells(row) is not None
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handful.errors import DataError
+from handful.folders import split_named
 from handful.projects.names import visible
+from handful.projects.planning import Said
 from handful.sheets import decode, unguarded
 
 Table = tuple[list[str], list[list[str]], str, str]  # columns, rows, delimiter, encoding
@@ -25,15 +27,16 @@ _FILE = ("file_name", "filename", "file", "path", "image", "audio", "fname", "na
 _LABEL = ("label", "category", "class", "labels", "target", "species")
 _GROUP = ("group",)
 _ENDS = 8  # folders of a path by which its end is looked up: a path of a thousand would take a thousand entries
+_SPLIT = ("split",)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a table says: `labels` by received path, (class, group) each; `matched` and `missing` count rows."""
+    """What a table says: `labels` by received path; `matched` and `missing` count rows."""
 
     file_column: str | None
     label_column: str | None
-    labels: dict[str, tuple[str, str]] = field(default_factory=dict)
+    labels: dict[str, Said] = field(default_factory=dict)
     matched: int = 0
     missing: int = 0
     problem: str | None = None
@@ -97,12 +100,13 @@ def understand(
     if file_at is None or label_at is None:
         what = "file_name" if file_at is None else "label"
         return Reading(*names, problem=f"the table has no column {what}; its columns are {', '.join(columns)[:200]}")
-    group_at = _column(columns, _GROUP, None)
+    group_at, split_at = _column(columns, _GROUP, None), _column(columns, _SPLIT, None)
     find = _Finder(table, paths)
-    labels: dict[str, tuple[str, str]] = {}
+    labels: dict[str, Said] = {}
     matched = missing = 0
     for number, row in enumerate(rows, start=2):
-        cells = [row[at].strip() if at is not None and at < len(row) else "" for at in (file_at, label_at, group_at)]
+        columns_at = (file_at, label_at, group_at, split_at)
+        cells = [row[at].strip() if at is not None and at < len(row) else "" for at in columns_at]
         if not any(cells):
             continue
         path = find(cells[0])
@@ -110,9 +114,9 @@ def understand(
             missing += 1
             continue
         matched += 1
-        said = visible(unguarded(cells[1])), visible(unguarded(cells[2]))[:200]
-        if labels.setdefault(path, said)[0] != said[0]:
-            problem = f"{path} has two classes: {labels[path][0]}, and {said[0]} in line {number}"
+        said = Said(visible(unguarded(cells[1])), visible(unguarded(cells[2]))[:200], split_named(cells[3]))
+        if labels.setdefault(path, said).label != said.label:
+            problem = f"{path} has two classes: {labels[path].label}, and {said.label} in line {number}"
             return Reading(*names, labels, matched, missing, problem)
     return Reading(*names, labels, matched, missing, None if matched else "no row names a file that is here")
 

@@ -1,7 +1,7 @@
 // One doubtful sample after the other, a key each: right, wrong, back, later.
 
 import { useEffect, useRef, useState } from "react";
-import { api, take, url, useChange, useFreshen, type Shapes } from "@/api";
+import { api, take, url, useChange, useStep, type Shapes } from "@/api";
 import { Button, Dialog, EmptyState, Loading, Progress, toastProblem, type IconName } from "@/design";
 import { flagWords, SoundView, type Sample } from "@/samples";
 import { t } from "@/words";
@@ -37,7 +37,7 @@ export function doubtful(findings: readonly Finding[]): { ids: string[]; suggest
 
 interface Step {
   sample: Sample;
-  changed: boolean;
+  changed: string | null; // what undo takes back
   right: boolean;
 }
 
@@ -65,7 +65,7 @@ export function Review({ project, ids, suggestions, onClose }: { project: Shapes
   const [keys, setKeys] = useKeys();
   const asking = useRef(false);
   const change = useChange(p);
-  const freshen = useFreshen(p);
+  const step = useStep(p);
 
   useEffect(() => {
     fetchQueue(p, start.current).then(setQueue, toastProblem);
@@ -78,11 +78,11 @@ export function Review({ project, ids, suggestions, onClose }: { project: Shapes
   async function finish(changing: Promise<{ data?: Shapes["Done"] }> | null, right = false): Promise<void> {
     if (!sample || busy) return;
     setBusy(true);
-    const ok = changing ? await change(changing) : true;
+    const made = changing && (await change(changing));
     setBusy(false);
-    if (!ok) return;
+    if (changing && !made) return;
     if (right) remember(p, sample.id, true);
-    setDone((before) => [...before, { sample, changed: changing !== null, right }]);
+    setDone((before) => [...before, { sample, changed: made?.action ?? null, right }]);
   }
   const move = (label: string) => sample && !busy && (label === sample.label ? finish(null, true) : finish(api.POST("/api/projects/{p}/samples/move", { ...where, body: { ids: [sample.id], label } })));
   const act: Record<Act, () => unknown> = {
@@ -94,7 +94,7 @@ export function Review({ project, ids, suggestions, onClose }: { project: Shapes
       if (!last || busy) return;
       setBusy(true);
       try {
-        if (last.changed) freshen((await take(api.POST("/api/projects/{p}/undo", where))).project);
+        if (last.changed) await step("undo", last.changed);
         if (last.right) remember(p, last.sample.id, false);
         setDone((before) => before.slice(0, -1));
       } catch (error) {
@@ -119,7 +119,7 @@ export function Review({ project, ids, suggestions, onClose }: { project: Shapes
     return () => removeEventListener("keydown", press);
   });
 
-  const moved = done.filter(({ changed }) => changed).length;
+  const moved = done.filter(({ changed }) => changed !== null).length;
   const keyOf = (one: Act) => (keys.on ? keys[one] : "");
   return (
     <Dialog title={t("check.review")} size="large" onClose={onClose}>

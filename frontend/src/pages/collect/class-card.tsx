@@ -8,6 +8,7 @@ import { Thumb, useNewest } from "@/samples";
 import { number, t } from "@/words";
 import { useChooser } from "./drop-zone";
 import type { Incoming } from "./incoming";
+import { fault, meant } from "./names";
 
 const SHOWN = 12;
 
@@ -28,7 +29,10 @@ function useSeen(): [React.RefObject<HTMLElement | null>, boolean] {
 export function ClassName({ project, name, readOnly, editing, onEditing }: { project: Shapes["Project"]; name: string; readOnly: boolean; editing: boolean; onEditing: (on: boolean) => void }) {
   const change = useChange(project.id);
   const [draft, setDraft] = useState(name);
+  const [asking, setAsking] = useState<{ to: string; there: string; same: boolean } | null>(null);
   const input = useRef<HTMLInputElement>(null);
+  const others = project.classes.filter((other) => other.name !== name);
+  const problem = editing ? fault(draft) : null;
   useEffect(() => {
     if (editing) {
       setDraft(name);
@@ -36,48 +40,98 @@ export function ClassName({ project, name, readOnly, editing, onEditing }: { pro
     }
   }, [editing, name]);
 
-  async function keep(): Promise<void> {
+  const where = { params: { path: { p: project.id } } };
+  const rename = (to: string) => void change(api.POST("/api/projects/{p}/classes/rename", { ...where, body: { name, to } }), t("collect.renamed", { name, to }));
+  const merge = (to: string) => void change(api.POST("/api/projects/{p}/classes/merge", { ...where, body: { names: [name], to } }), t("collect.merged", { name, to }));
+
+  function keep(): void {
     const to = draft.trim();
+    if (problem) return;
     onEditing(false);
     if (!to || to === name) return;
-    const merging = project.classes.some((other) => other.name === to);
-    const body = { name, to };
-    if (merging) await change(api.POST("/api/projects/{p}/classes/merge", { params: { path: { p: project.id } }, body: { names: [name], to } }), t("collect.merged", { name, to }));
-    else await change(api.POST("/api/projects/{p}/classes/rename", { params: { path: { p: project.id } }, body }), t("collect.renamed", body));
+    const there = meant(to, others);
+    if (there) setAsking({ to, there: there.name, same: there.same });
+    else rename(to);
   }
 
   if (editing) {
     return (
-      <input
-        ref={input}
-        className="input class-name-input"
-        value={draft}
-        maxLength={200}
-        aria-label={t("collect.class_name")}
-        autoFocus
-        onChange={(event) => setDraft(event.target.value)}
-        onBlur={() => void keep()}
-        onKeyDown={(event) => {
-          if (event.key === "Enter") event.currentTarget.blur();
-          if (event.key === "Escape") {
-            setDraft(name);
-            onEditing(false);
-          }
-        }}
-      />
+      <>
+        <input
+          ref={input}
+          className="input class-name-input"
+          value={draft}
+          aria-label={t("collect.class_name")}
+          aria-invalid={problem ? true : undefined}
+          autoFocus
+          onChange={(event) => setDraft(event.target.value)}
+          onBlur={keep}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") {
+              event.preventDefault(); // else the same key presses a button of the question that opens
+              event.currentTarget.blur();
+            }
+            if (event.key === "Escape") {
+              setDraft(name);
+              onEditing(false);
+            }
+          }}
+        />
+        {problem && (
+          <p className="field-fault" role="alert">
+            {problem}
+          </p>
+        )}
+      </>
     );
   }
   return (
-    <h2 className="class-name">
-      {readOnly ? (
-        <span>{name}</span>
-      ) : (
-        <button type="button" title={t("collect.rename")} onClick={() => onEditing(true)}>
-          {name}
-          <Icon name="edit" size={15} />
-        </button>
+    <>
+      <h2 className="class-name">
+        {readOnly ? (
+          <span>{name}</span>
+        ) : (
+          <button type="button" title={t("collect.rename")} onClick={() => onEditing(true)}>
+            {name}
+            <Icon name="edit" size={15} />
+          </button>
+        )}
+      </h2>
+      {asking && (
+        <Dialog
+          title={t("collect.twin", { name: asking.there })}
+          size="small"
+          onClose={() => setAsking(null)}
+          actions={
+            <>
+              <Button onClick={() => setAsking(null)}>{t("shell.cancel")}</Button>
+              {!asking.same && (
+                <Button
+                  onClick={() => {
+                    setAsking(null);
+                    rename(asking.to);
+                  }}
+                >
+                  {t("collect.twin_rename")}
+                </Button>
+              )}
+              <Button
+                look="primary"
+                data-autofocus
+                onClick={() => {
+                  setAsking(null);
+                  merge(asking.there);
+                }}
+              >
+                {t("collect.merge")}
+              </Button>
+            </>
+          }
+        >
+          {t("collect.twin_merge", { name, to: asking.there })}
+        </Dialog>
       )}
-    </h2>
+    </>
   );
 }
 
@@ -147,6 +201,7 @@ export function ClassCard({ project, card, index, readOnly, onFiles, onRecord }:
           <span className="class-count-short" aria-hidden="true">
             {number(card.count)}
           </span>
+          {card.validation + card.test > 0 && <span className="small class-count-parts">{t("collect.parts_class", { count: card.validation + card.test })}</span>}
         </span>
         {!readOnly && (
           <Menu

@@ -129,6 +129,19 @@ export class Importing {
     if (this.state.phase === "left") this.set({ phase: "preview", preview: this.state.preview, refused: [] });
   }
 
+  /** The dialog was closed without a word about the files: they stay, and what was not sent yet can follow. */
+  leave(): void {
+    if (this.state.phase === "preview") return this.set({ phase: "left", preview: this.state.preview });
+    this.stopping.abort();
+    if (this.id) void this.look(this.id, this.target);
+    else this.forget();
+  }
+
+  /** What would happen with these labels. */
+  preview(query: { table: string; file_column: string | null; label_column: string | null }): Promise<Preview> {
+    return take(api.GET("/api/projects/{p}/imports/{i}", { params: { path: { p: this.p, i: this.id ?? "" }, query } }));
+  }
+
   confirm(choice: Shapes["ImportChoice"]): Promise<{ data?: Shapes["Done"] }> {
     return api.POST("/api/projects/{p}/imports/{i}/confirm", { params: { path: { p: this.p, i: this.id ?? "" } }, body: choice });
   }

@@ -1,6 +1,6 @@
 // Collect: classes and what is in them. The address says which class is open and which import waits.
 
-import { useEffect, useState, type FormEvent } from "react";
+import { useEffect, useRef, useState, type FormEvent } from "react";
 import { useLocation, useSearch } from "wouter";
 import { api, useAbout, useChange, type Shapes } from "@/api";
 import type { PageProps } from "@/app";
@@ -15,29 +15,65 @@ import { ImportPart } from "./import-dialog";
 import { useImporting } from "./importing";
 import type { Incoming } from "./incoming";
 import { MicrophoneDialog } from "./microphone-dialog";
+import { fault, meant } from "./names";
 import "./collect.css";
 
 const ENOUGH = 5; // samples a class, to begin with
+
+/** Brings a class that is there already before the eyes. */
+function show(name: string): void {
+  const card = document.querySelector<HTMLElement>(`[data-class="${CSS.escape(name)}"]`);
+  card?.scrollIntoView({ block: "center" });
+  card?.focus();
+}
 
 function NewClass({ project }: { project: Shapes["Project"] }) {
   const change = useChange(project.id);
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
+  const use = useRef<HTMLButtonElement>(null);
+  const there = meant(name, project.classes);
+  const problem = fault(name);
 
-  async function add(event: FormEvent): Promise<void> {
-    event.preventDefault();
-    if (!name.trim()) return;
+  async function add(): Promise<void> {
     setBusy(true);
     if (await change(api.POST("/api/projects/{p}/classes", { params: { path: { p: project.id } }, body: { name: name.trim() } }))) setName("");
     setBusy(false);
   }
+  function submit(event: FormEvent): void {
+    event.preventDefault();
+    if (there) use.current?.focus();
+    else if (name.trim() && !problem) void add();
+  }
 
   return (
-    <form className="class-new" onSubmit={(event) => void add(event)}>
-      <TextField label={t("collect.new_class")} placeholder={t("collect.new_class_example")} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
+    <form className="class-new" onSubmit={submit}>
+      <TextField label={t("collect.new_class")} placeholder={t("collect.new_class_example")} value={name} fault={problem} onChange={(event) => setName(event.target.value)} />
       <Button type="submit" icon="add" busy={busy}>
         {t("collect.add_class")}
       </Button>
+      <div role="status" className="class-twin">
+        {there && (
+          <>
+            <span>{t("collect.twin", { name: there.name })}</span>
+            <Button
+              ref={use}
+              small
+              onClick={() => {
+                setName("");
+                show(there.name);
+              }}
+            >
+              {t("collect.twin_use")}
+            </Button>
+            {!there.same && (
+              <Button small busy={busy} onClick={() => void add()}>
+                {t("collect.twin_add", { name: name.trim() })}
+              </Button>
+            )}
+          </>
+        )}
+      </div>
     </form>
   );
 }
@@ -89,7 +125,9 @@ function First({ onFiles }: { onFiles: (files: Incoming[]) => void }) {
 
 function Summary({ project }: { project: Shapes["Project"] }) {
   const kind = project.modality === "audio" ? "collect.sounds" : project.modality === "image" ? "collect.pictures" : "collect.samples";
+  const tested = project.classes.reduce((sum, one) => sum + one.validation + one.test, 0);
   const words = [t("collect.classes", { count: project.classes.length }), t(kind, { count: project.samples })];
+  if (tested > 0) words.push(t("collect.parts", { count: tested }));
   if (project.takes > 0) words.push(t("collect.takes", { count: project.takes }));
   return <p className="number">{words.join(" · ")}</p>;
 }
@@ -115,7 +153,7 @@ export default function Collect({ project }: PageProps) {
   }, [waiting, importing, go, here]);
 
   const bring = (files: Incoming[], target?: string) => void importing.begin(files, target);
-  const show = (name: string | undefined) => go(name === undefined ? `${here}?all` : `${here}?${new URLSearchParams({ class: name })}`);
+  const look = (name: string | undefined) => go(name === undefined ? `${here}?all` : `${here}?${new URLSearchParams({ class: name })}`);
   const record = recording && {
     p: project.id,
     label: recording.label,
@@ -129,7 +167,7 @@ export default function Collect({ project }: PageProps) {
   return (
     <>
       {open ? (
-        <ClassView project={project} label={label} readOnly={readOnly} onLabel={show} />
+        <ClassView project={project} label={label} readOnly={readOnly} onLabel={look} />
       ) : (
         <>
           <div className="page-head">
@@ -139,7 +177,7 @@ export default function Collect({ project }: PageProps) {
             </div>
             <div className="row collect-actions">
               {project.samples > 0 && (
-                <Button icon="grid" onClick={() => show(undefined)}>
+                <Button icon="grid" onClick={() => look(undefined)}>
                   {t("collect.show_all")}
                 </Button>
               )}

@@ -3,7 +3,8 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { api, send, take as body, useFreshen, type Shapes } from "@/api";
-import { toastProblem } from "@/design";
+import { toast, toastProblem } from "@/design";
+import { t } from "@/words";
 
 type Sample = Shapes["Sample"];
 
@@ -23,7 +24,17 @@ export function useRecorder(p: string, label: string, source: "microphone" | "we
   const [waiting, setWaiting] = useState(0);
   const take = useRef<Promise<Shapes["Take"]>>(null);
   const last = useRef<Promise<void>>(Promise.resolve());
+  const pending = useRef(0);
   const alive = useRef(true);
+  const left = useRef({ known: 0, silent: 0, labels: new Set<string>() }); // out, since it was said last
+
+  const say = useCallback(() => {
+    const { known, silent, labels } = left.current;
+    left.current = { known: 0, silent: 0, labels: new Set() };
+    const label = [...labels].map((name) => `“${name}”`).join(", ");
+    if (known > 0) toast(t(source === "webcam" ? "collect.known_pictures" : "collect.known_clips", { count: known, label }));
+    if (silent > 0) toast(t("collect.silent_clips", { count: silent }));
+  }, [source]);
 
   useEffect(() => {
     alive.current = true;
@@ -46,21 +57,26 @@ export function useRecorder(p: string, label: string, source: "microphone" | "we
       const into = take.current;
       if (!into) return;
       setWaiting((count) => count + 1);
+      pending.current += 1;
       // One after the other: the order of frames is the order of samples.
       last.current = last.current.then(async () => {
         try {
           const { id } = await into;
           const at = `/api/projects/${p}/takes/${id}/samples${seconds ? `?seconds=${seconds}` : ""}`;
-          const added = await send<Sample[]>("PUT", at, recording);
-          if (alive.current) setSamples((before) => [...added.toReversed(), ...before]);
+          const made = await send<Shapes["Recorded"]>("PUT", at, recording);
+          left.current.known += made.known;
+          left.current.silent += made.silent;
+          for (const name of made.known_in ?? []) left.current.labels.add(name);
+          if (alive.current) setSamples((before) => [...made.samples.toReversed(), ...before]);
         } catch (error) {
           toastProblem(error);
         } finally {
           if (alive.current) setWaiting((count) => count - 1);
+          if (--pending.current === 0) say();
         }
       });
     },
-    [p],
+    [p, say],
   );
 
   const remove = useCallback(

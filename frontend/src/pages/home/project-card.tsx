@@ -2,13 +2,13 @@
 
 import { useState } from "react";
 import { Link } from "wouter";
-import { useQueryClient } from "@tanstack/react-query";
-import { api, keys, take, url, type Shapes } from "@/api";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { api, keys, take, url, useFreshen, type Shapes } from "@/api";
 import { Badge, Button, Confirm, Dialog, Icon, Menu, TextField, toast, toastProblem } from "@/design";
 import { pathOf } from "@/shell/steps";
-import { number, percent, t, when } from "@/words";
+import { bytes, number, percent, t, when } from "@/words";
 
-type Asking = "rename" | "delete" | null;
+type Asking = "rename" | "delete" | "trash" | null;
 
 function Rename({ project, onClose }: { project: Shapes["ProjectCard"]; onClose: () => void }) {
   const queries = useQueryClient();
@@ -49,14 +49,42 @@ function Delete({ project, onClose }: { project: Shapes["ProjectCard"]; onClose:
         setBusy(true);
         take(api.DELETE("/api/projects/{p}", { params: { path: { p: project.id } } }))
           .then(() => {
-            toast(t("home.deleted", { name: project.name }));
-            void queries.invalidateQueries({ queryKey: keys.projects });
+            const look = () => void queries.invalidateQueries({ queryKey: keys.projects });
+            const back = () => take(api.POST("/api/projects/{p}/recover", { params: { path: { p: project.id } } })).then(look, toastProblem);
+            toast(t("home.deleted", { name: project.name }), { label: t("shell.undo"), run: () => void back() });
+            look();
             onClose();
           }, toastProblem)
           .finally(() => setBusy(false));
       }}
     >
       {t("home.delete_about", { count: project.samples })}
+    </Confirm>
+  );
+}
+
+function EmptyTrash({ project, trash, onClose }: { project: Shapes["ProjectCard"]; trash: Shapes["Trash"]; onClose: () => void }) {
+  const freshen = useFreshen(project.id);
+  const [busy, setBusy] = useState(false);
+  return (
+    <Confirm
+      title={t("home.trash_title", { name: project.name })}
+      action={t("home.trash_do")}
+      danger
+      busy={busy}
+      onClose={onClose}
+      onConfirm={() => {
+        setBusy(true);
+        take(api.DELETE("/api/projects/{p}/trash", { params: { path: { p: project.id } } }))
+          .then((done) => {
+            freshen(done.project);
+            toast(t("home.trash_done", { size: bytes(trash.bytes) }));
+            onClose();
+          }, toastProblem)
+          .finally(() => setBusy(false));
+      }}
+    >
+      {t("home.trash_about", { count: trash.files, size: bytes(trash.bytes) })}
     </Confirm>
   );
 }
@@ -80,6 +108,12 @@ function Covers({ project }: { project: Shapes["ProjectCard"] }) {
 
 export function ProjectCard({ project, readOnly }: { project: Shapes["ProjectCard"]; readOnly: boolean }) {
   const [asking, setAsking] = useState<Asking>(null);
+  const trash = useQuery({
+    queryKey: keys.project(project.id, "trash"),
+    queryFn: () => take(api.GET("/api/projects/{p}/trash", { params: { path: { p: project.id } } })),
+    enabled: false, // when the menu opens
+  });
+  const there = trash.data && trash.data.files > 0 ? trash.data : null;
   const kind = project.modality === "audio" ? "sounds" : project.modality === "image" ? "images" : "samples_count";
   const archive = { label: t("home.download"), icon: "download" as const, run: () => location.assign(url.archive(project.id)) };
   return (
@@ -111,18 +145,26 @@ export function ProjectCard({ project, readOnly }: { project: Shapes["ProjectCar
       <div className="home-project-menu">
         <Menu
           label={t("home.actions", { name: project.name })}
+          onOpen={() => void trash.refetch()}
           items={
             readOnly
               ? [archive]
               : [
                   { label: t("home.rename"), icon: "edit", run: () => setAsking("rename") },
                   archive,
+                  {
+                    label: there ? t("home.empty_trash", { count: there.files, size: bytes(there.bytes) }) : t(trash.data ? "home.trash_is_empty" : "home.trash_looking"),
+                    icon: "trash",
+                    disabled: !there,
+                    run: () => setAsking("trash"),
+                  },
                   { label: t("home.delete"), icon: "trash", danger: true, run: () => setAsking("delete") },
                 ]
           }
         />
       </div>
       {asking === "rename" && <Rename project={project} onClose={() => setAsking(null)} />}
+      {asking === "trash" && there && <EmptyTrash project={project} trash={there} onClose={() => setAsking(null)} />}
       {asking === "delete" && <Delete project={project} onClose={() => setAsking(null)} />}
     </article>
   );

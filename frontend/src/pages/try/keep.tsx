@@ -1,7 +1,7 @@
 // Which class something tried belongs to, and putting it there. Live things become a take, files an import: both can be undone.
 
 import { useState, type FormEvent } from "react";
-import { api, send, take, useFreshen, type Shapes } from "@/api";
+import { api, send, take, useFreshen, useUndo, type Shapes } from "@/api";
 import { Button, Dialog, TextField, toast, toastProblem } from "@/design";
 import { t } from "@/words";
 import type { Tried } from "./asking";
@@ -18,19 +18,16 @@ interface Props {
 export function Keep({ project, tried, modality, device, onClose }: Props) {
   const p = project.id;
   const freshen = useFreshen(p);
+  const undo = useUndo(p);
   const [adding, setAdding] = useState<string | null>(null);
   const [fresh, setFresh] = useState("");
-
-  function undo(): void {
-    take(api.POST("/api/projects/{p}/undo", { params: { path: { p } } })).then((done) => freshen(done.project), toastProblem);
-  }
 
   async function keep(label: string): Promise<void> {
     setAdding(label);
     try {
-      await (tried.name ? imported(p, tried, label) : recorded(p, tried, label, device));
+      const action = await (tried.name ? imported(p, tried, label) : recorded(p, tried, label, device));
       freshen(await take(api.GET("/api/projects/{p}", { params: { path: { p } } })));
-      toast(t("try.kept", { label }), { label: t("shell.undo"), run: undo });
+      toast(t("try.kept", { label }), undo(action));
       onClose();
     } catch (error) {
       toastProblem(error);
@@ -68,21 +65,24 @@ export function Keep({ project, tried, modality, device, onClose }: Props) {
   );
 }
 
-async function recorded(p: string, tried: Tried, label: string, device: string): Promise<void> {
+/** Answers what undo takes back. */
+async function recorded(p: string, tried: Tried, label: string, device: string): Promise<string | null | undefined> {
   const path = { p };
   const { id } = await take(api.POST("/api/projects/{p}/takes", { params: { path }, body: { label, source: "try", device } }));
-  await send("PUT", `/api/projects/${p}/takes/${id}/samples`, tried.blob);
+  const { samples, action } = await send<Shapes["Recorded"]>("PUT", `/api/projects/${p}/takes/${id}/samples`, tried.blob);
+  if (samples.length === 0) throw new Error(t("try.kept_already"));
+  return action;
 }
 
 /** A file stays as it is and keeps its name. */
-async function imported(p: string, tried: Tried, label: string): Promise<void> {
+async function imported(p: string, tried: Tried, label: string): Promise<string | null | undefined> {
   const { id } = await take(api.POST("/api/projects/{p}/imports", { params: { path: { p } } }));
   const params = { params: { path: { p, i: id } } };
   try {
     await send("PUT", `/api/projects/${p}/imports/${id}/files?path=${encodeURIComponent(tried.name)}`, tried.blob);
     const preview = await take(api.GET("/api/projects/{p}/imports/{i}", params));
     if (preview.duplicates > 0) throw new Error(t("try.kept_already"));
-    await take(api.POST("/api/projects/{p}/imports/{i}/confirm", { ...params, body: { classes: {}, unlabelled: label, table: null } }));
+    return (await take(api.POST("/api/projects/{p}/imports/{i}/confirm", { ...params, body: { unlabelled: label, move: false, keep_parts: true } }))).action;
   } catch (error) {
     void api.DELETE("/api/projects/{p}/imports/{i}", params).catch(() => undefined);
     throw error;

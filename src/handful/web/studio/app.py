@@ -163,9 +163,9 @@ async def _said(request: Request, error: Exception) -> Response:
 
 def _problem(error: HandfulError) -> Problem:
     """What the user can mend, with its own status."""
-    from handful.projects import NoSpace, NotFound, TooLarge
+    from handful.projects import NoSpace, NotFound, Outdated, TooLarge
 
-    for kind, status in ((NotFound, 404), (TooLarge, 413), (NoSpace, 507), (BusyError, 409)):
+    for kind, status in ((NotFound, 404), (TooLarge, 413), (NoSpace, 507), (Outdated, 409), (BusyError, 409)):
         if isinstance(error, kind):
             return Problem(status, error.message, hint=error.hint)
     return unreadable(error) if isinstance(error, FileError) else impossible(error)

@@ -33,10 +33,10 @@ Drawn = tuple[bytes, str, dict[str, str]]  # content, media type, headers
 
 
 @contextlib.asynccontextmanager
-async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[bytes | Path]:
+async def received(request: Request, folder: Path, limit: int, empty: bool = False) -> AsyncIterator[bytes | Path]:
     """The body: its bytes where it is small, else a file in `folder`, which is gone when the block ends.
 
-    Raises Problem 413 above `limit` bytes, 507 where the disk has no room, 400 for an empty body.
+    Raises Problem 413 above `limit` bytes, 507 where the disk has no room, 400 for an empty body unless it may be `empty`.
     """
     said = request.headers.get("content-length", "")
     if said.isdigit() and (len(said) > 18 or int(said) > limit):
@@ -58,8 +58,8 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
                 waiting, held = [], 0
         if file is not None:
             await run_in_threadpool(_write, file, waiting, True)
-        if not size:
-            raise Problem(400, "the body is empty", hint="send the bytes of one file")
+        if not size and not empty:
+            raise Problem(400, "the file is empty", hint="choose another file")
         yield b"".join(waiting) if file is None else Path(file.name)
     finally:
         if file is not None:

@@ -74,6 +74,8 @@ class ClassCard(Shape):
     sources: int = Field(
         description="as takes, and each sample without one counts by itself; with one nothing can be tested"
     )
+    validation: int = Field(0, description="of its samples, those that models are compared on and never fitted to")
+    test: int = Field(0, description="of its samples, those kept for the last test of a model")
 
 
 class ProjectCard(Shape):
@@ -93,6 +95,7 @@ class Change(Shape):
     """A change that undo takes back or redo makes again, for pages to say in their language."""
 
     kind: str = Field(description="add, record, import, move, relabel, group, delete, class, rename-class, merge, ...")
+    action: str = Field(description="names it, for undo and redo")
     n: int = Field(0, description="samples")
     name: str = ""
     to: str = ""
@@ -122,7 +125,17 @@ class Done(Shape):
     """A change was made; `project` is how it stands now."""
 
     said: str = Field(description="what happened, in words")
+    action: str | None = Field(
+        None, description="names the change, for undo (of an undo: for redo); None: nothing to take back"
+    )
     project: Project
+
+
+class Trash(Shape):
+    """What was deleted and can still be brought back."""
+
+    files: int
+    bytes: int
 
 
 class Sample(Shape):
@@ -136,6 +149,7 @@ class Sample(Shape):
     height: int | None = None
     seconds: float | None = None
     rate_hz: int | None = None
+    split: str = Field("", description="train, validation or test, as its data came divided; empty: nobody said")
     flags: list[str] = Field(default_factory=list, description="kinds of findings that name it")
 
 
@@ -169,6 +183,15 @@ class FoundClass(Shape):
     similar: str | None = Field(None, description="an existing class that may be meant")
 
 
+class Elsewhere(Shape):
+    """A file that the project has already, in another class."""
+
+    path: str
+    sample: str
+    there: str = Field(description="the class it is in")
+    label: str = Field(description="the class it comes with; empty: none")
+
+
 class FoundTable(Shape):
     """A labels table among the files."""
 
@@ -182,6 +205,7 @@ class FoundTable(Shape):
     matched: int = Field(description="rows whose file is here")
     missing: int
     problem: str | None = Field(None, description="why it cannot be used")
+    parts: dict[str, int] = Field(default_factory=dict, description="files by what its column split says")
 
 
 class ImportPreview(Shape):
@@ -198,6 +222,9 @@ class ImportPreview(Shape):
     rejects: list[Reject]
     tables: list[FoundTable]
     problem: str | None = Field(None, description="why it cannot be confirmed")
+    parts: dict[str, int] = Field(default_factory=dict, description="labelled files by part: train, validation, test")
+    elsewhere: list[Elsewhere] = Field(default_factory=list, description="here already in another class; choice `move`")
+    skipped: int = Field(0, description="files that systems leave behind, such as Thumbs.db")
 
 
 class ImportChoice(Shape):
@@ -206,6 +233,8 @@ class ImportChoice(Shape):
     table: str | None = Field(None, description="path of the labels table to use instead of folders")
     file_column: str | None = Field(None, description="of the table; None: as found")
     label_column: str | None = None
+    move: bool = Field(False, description="what is here in another class goes into the one it comes with")
+    keep_parts: bool = Field(True, description="what came as validation or test part is kept for testing")
 
 
 class Received(Shape):
@@ -221,6 +250,16 @@ class NewTake(Shape):
     label: str = Field(min_length=1, max_length=200)
     source: Literal["microphone", "webcam", "try"]
     device: str = Field("", max_length=300)
+
+
+class Recorded(Shape):
+    """What became of a recording."""
+
+    samples: list[Sample]
+    known: int = Field(0, description="clips left out because the project has the very same")
+    known_in: list[str] = Field(default_factory=list, description="the classes that have them")
+    silent: int = Field(0, description="clips left out because nothing can be heard in them")
+    action: str | None = Field(None, description="names the change, for undo; None: nothing was added")
 
 
 class Take(Shape):

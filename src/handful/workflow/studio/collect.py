@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import DataError, HandfulError, MissingExtra, UsageError
 from handful.files import shown
+from handful.folders import KEPT, left_behind
 from handful.workflow.studio import checking
 from handful.workflow.studio.indexing import sample_row
 
@@ -96,14 +97,42 @@ def delete(studio: Studio, project: str) -> None:
     studio.project_gone(project)
 
 
-def undo(studio: Studio, project: str) -> dict[str, Any]:
+def recover(studio: Studio, project: str) -> dict[str, Any]:
+    """Bring back a project that was deleted."""
+    opened = studio.projects.recover(project)
+    studio.runs_changed(opened.id)
+    return _shape(opened)
+
+
+def undo(studio: Studio, project: str, action: str | None = None) -> dict[str, Any]:
+    """Take back the change called `action`, or whichever was the last. Raises Outdated: it is not the last one any more."""
     from handful.workflow.studio import runs
 
-    return runs.undo_deletion(studio, project) or change(studio, project, lambda opened: opened.undo())
+    if action is None and (done := runs.undo_deletion(studio, project)):
+        return done
+    if action is not None and action.startswith(runs.DELETION):
+        return runs.restore(studio, project, action.removeprefix(runs.DELETION))  # it stands in nobody's way
+    return change(studio, project, lambda opened: opened.undo(None if action is None else int(action)))
 
 
-def redo(studio: Studio, project: str) -> dict[str, Any]:
-    return change(studio, project, lambda opened: opened.redo())
+def redo(studio: Studio, project: str, action: str | None = None) -> dict[str, Any]:
+    """As `undo`."""
+    return change(studio, project, lambda opened: opened.redo(None if action is None else int(action)))
+
+
+def trash(studio: Studio, project: str) -> dict[str, Any]:
+    files, size = studio.project(project).trash
+    return {"files": files, "bytes": size}
+
+
+def empty_trash(studio: Studio, project: str) -> dict[str, Any]:
+    """Deleted samples and runs are gone for good, and with them what could be undone. The one change without a way back."""
+    from handful.workflow.studio import training
+
+    opened = studio.project(project)
+    opened.empty_trash()
+    training.sweep(studio, opened)
+    return {"said": "emptied the trash", "action": None, "project": _shape(opened)}
 
 
 def archive(studio: Studio, project: str) -> tuple[Path, str]:
@@ -119,9 +148,10 @@ def archive(studio: Studio, project: str) -> tuple[Path, str]:
     return path, f"{opened.name}.handful.zip"
 
 
-def import_archive(studio: Studio, content: bytes | Path) -> dict[str, Any]:
+def import_archive(studio: Studio, content: bytes | Path, name: str) -> dict[str, Any]:
+    """`name`: what the user calls the file."""
     with on_disk(studio, content) as path:
-        opened = studio.projects.restore(path)
+        opened = studio.projects.restore(path, name)
         studio.runs_changed(opened.id)
         return _shape(opened)
 
@@ -145,7 +175,13 @@ def change(studio: Studio, project: str, make: Callable[[Project], Action]) -> d
     """A change, in the shape of the wire: what happened in words, and the project as it stands."""
     opened = studio.project(project)
     action = make(opened)
-    return {"said": action.words, "project": _shape(opened)}
+    return done(opened, action)
+
+
+def done(opened: Project, action: Action, said: str = "") -> dict[str, Any]:
+    """The shape Done of the wire."""
+    named = None if action.kind == "nothing" else str(action.seq)
+    return {"said": said or action.words, "action": named, "project": _shape(opened)}
 
 
 def add_class(studio: Studio, project: str, name: str) -> dict[str, Any]:
@@ -218,16 +254,20 @@ def file(studio: Studio, project: str, sample: str) -> tuple[Path, str]:
 def _shape(opened: Project) -> dict[str, Any]:
     from handful.workflow.studio import runs
 
-    classes, deleted = opened.classes, runs.deleted_last(opened)
+    classes, deletion = opened.classes, runs.deletion(opened)
     alone = Counter(sample.label for sample in opened.samples if not sample.group)
+    kept = Counter((sample.label, sample.split) for sample in opened.samples if sample.split in KEPT)
     return {
         "id": opened.id, "name": opened.name, "modality": opened.modality,
-        
-        "classes": [{"name": c.name, "count": c.count, "takes": c.takes, "sources": c.takes + alone[c.name]} for c in classes],
+        "classes": [
+            {"name": c.name, "count": c.count, "takes": c.takes, "sources": c.takes + alone[c.name],
+             "validation": kept[c.name, "validation"], "test": kept[c.name, "test"]}
+            for c in classes
+        ],
         "samples": sum(c.count for c in classes), "takes": len({s.group for s in opened.samples if s.group}),
         "created": opened.created, "updated": opened.updated, "revision": opened.revision, 
-        "undo": f"delete the run {shown(deleted['name'])}" if deleted else opened.undo_words, "redo": opened.redo_words,
-        "undo_change": deleted or _change(opened.undoable),
+        "undo": f"delete the run {shown(deletion['name'])}" if deletion else opened.undo_words, "redo": opened.redo_words,
+        "undo_change": deletion or _change(opened.undoable),
         "redo_change": _change(opened.redoable), "runs": sum(1 for _ in opened.runs.glob("*/run.json")), "folder": str(opened.folder),
     }  # fmt: skip
 
@@ -236,7 +276,12 @@ def _change(action: Action | None) -> dict[str, Any] | None:
     if action is None:
         return None
     values = {key: value for key, value in action.values.items() if key in ("n", "name", "to")}
-    return {"kind": action.kind, **values, "names": list(action.values.get("names", ()))[:20]}
+    return {
+        "kind": action.kind,
+        "action": str(action.seq),
+        **values,
+        "names": list(action.values.get("names", ()))[:20],
+    }
 
 
 # -- a folder given on the command line --------------------------------------------------------------------------------
@@ -275,11 +320,9 @@ def bring_folder(studio: Studio, data: Path) -> tuple[str, str]:
 
 def _regular(folder: Path) -> Iterator[Path]:
     """Regular files below `folder`, in order of their names; links are not followed."""
-    from handful.projects import ignored
-
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not ignored(name))
+        folders[:] = sorted(name for name in folders if not left_behind(name))
         for name in sorted(names):
             path = Path(place) / name
-            if not ignored(name) and not path.is_symlink() and path.is_file():
+            if not left_behind(name) and not path.is_symlink() and path.is_file():
                 yield path

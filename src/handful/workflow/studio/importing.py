@@ -21,8 +21,15 @@ def begin(studio: Studio, project: str) -> Preview:
     return studio.project(project).begin_import().preview()
 
 
-def preview(studio: Studio, project: str, name: str) -> Preview:
-    return _import(studio, project, name).preview()
+def preview(
+    studio: Studio, project: str, name: str, table: str | None = None, file_column: str | None = None,
+    label_column: str | None = None,
+) -> Preview:  # fmt: skip
+    """What an import would do, by its folders or by a `table` whose columns may be named."""
+    from handful.projects import ImportChoice
+
+    choice = ImportChoice(table=table, file_column=file_column, label_column=label_column)
+    return _import(studio, project, name).preview(choice)
 
 
 def cancel(studio: Studio, project: str, name: str) -> None:
@@ -48,9 +55,9 @@ def confirm(studio: Studio, project: str, name: str, choice: Mapping[str, Any]) 
     from handful.projects import ImportChoice
     from handful.workflow.studio import collect
 
-    done = _import(studio, project, name).confirm(ImportChoice(**choice))
+    made = _import(studio, project, name).confirm(ImportChoice(**choice))
     studio.draw_ahead(project)
-    return {"said": done.words, "project": collect.project(studio, project)}
+    return collect.done(studio.project(project), made.action, made.words)
 
 
 def _received(bring: Import, path: str, content: bytes | Path, table: bool = False) -> tuple[Received, int]:
@@ -75,33 +82,49 @@ def begin_take(studio: Studio, project: str, label: str, source: str, device: st
 
 def add_to_take(
     studio: Studio, project: str, name: str, content: bytes | Path, seconds: float | None = None
-) -> list[dict[str, Any]]:
-    """A recording or a photo becomes samples of the take; a WAV longer than `seconds` becomes several clips.
+) -> dict[str, Any]:
+    """A recording or a photo becomes samples of the take, in the shape Recorded; a WAV longer than `seconds` becomes clips.
 
-    Clips that hold nothing but digital silence are left out; what remains at the end is a clip from half the length on.
+    Clips that hold nothing but digital silence are left out, and so are those that the project has already; what remains at
+    the end is a clip from half the length on.
 
     Raises:
-        FileError: it is none of WAV, JPEG and PNG; silence; damaged; or in the project already.
+        FileError: it is none of WAV, JPEG and PNG; nothing but silence; or damaged.
     """
-    from handful.projects import Duplicate
+    from handful.projects import Sample
 
     opened = studio.project(project)
     take = opened.take(name)
     suffix = _recorded(_head(content))
-    clips: Iterator[bytes | Path] = iter([content]) if suffix != "wav" else _clips(content, seconds)
+    clips: Iterator[bytes | Path | None] = iter([content]) if suffix != "wav" else _clips(content, seconds)
     number = sum(sample.group == take.id for sample in opened.samples)
     added: list[Sample] = []
-    known: Duplicate | None = None
+    known: list[str] = []
+    silent = 0
     for clip in clips:
+        if clip is None:
+            silent += 1
+            continue
         number += 1
-        found = opened.add(clip, take.label, f"{take.id}-{number:03d}.{suffix}", take=take.id)
-        if isinstance(found, Duplicate):
-            known = found
-        else:
+        called = f"{take.id}-{number:03d}.{suffix}"
+        try:
+            found = opened.add(clip, take.label, called, take=take.id)
+        except FileError as error:  # nobody has seen that name yet
+            raise FileError(
+                error.message.replace(called, "the recording" if suffix == "wav" else "the picture"),
+                error.hint,
+                error.kind,
+            ) from error
+        if isinstance(found, Sample):
             added.append(found)
-    if not added and known is not None:
-        raise FileError(f"this is in the class {known.sample.label} already", "record something new", "duplicate")
-    return [sample_row(sample) | {"flags": []} for sample in added]
+        else:
+            known.append(found.sample.label)
+    last = opened.undoable
+    mine = last if added and last is not None and last.values.get("take") == take.id else None
+    return {
+        "samples": [sample_row(sample) | {"flags": []} for sample in added], "known": len(known),
+        "known_in": list(dict.fromkeys(known)), "silent": silent, "action": str(mine.seq) if mine else None,
+    }  # fmt: skip
 
 
 def _head(content: bytes | Path) -> bytes:
@@ -133,8 +156,8 @@ _CONTAINERS = (
 )  # fmt: skip
 
 
-def _clips(content: bytes | Path, seconds: float | None) -> Iterator[bytes | Path]:
-    """The recording as it is, or cut into 16-bit WAV clips at its own rate; without what is silent."""
+def _clips(content: bytes | Path, seconds: float | None) -> Iterator[bytes | Path | None]:
+    """The recording as it is, or cut into 16-bit WAV clips at its own rate; None for each that is silent."""
     import soundfile
 
     heard = False
@@ -148,7 +171,11 @@ def _clips(content: bytes | Path, seconds: float | None) -> Iterator[bytes | Pat
                     yield content
             else:
                 for wave in sound.blocks(size, dtype="float32", always_2d=True):
-                    if len(wave) >= size / 2 and _heard(wave):
+                    if len(wave) < size / 2:
+                        continue
+                    if not _heard(wave):
+                        yield None
+                    else:
                         heard = True
                         buffer = io.BytesIO()
                         soundfile.write(buffer, np.clip(wave, -1, 1), rate_hz, format="WAV", subtype="PCM_16")

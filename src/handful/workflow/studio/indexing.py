@@ -206,5 +206,5 @@ def sample_row(sample: Sample) -> dict[str, Any]:
     return {
         "id": sample.id, "name": sample.name, "label": sample.label, "group": sample.group, "bytes": sample.bytes,
         "added": sample.added, "width": sample.width, "height": sample.height, "seconds": sample.seconds,
-        "rate_hz": sample.rate_hz,
+        "rate_hz": sample.rate_hz, "split": sample.split,
     }  # fmt: skip

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from handful import config
 from handful.config import Recipe, resolve
 from handful.errors import DataError, UsageError
+from handful.folders import KEPT
 from handful.reporting import plans, words
 from handful.workflow.studio import records
 
@@ -124,10 +125,12 @@ def method(model: str, strategy: str) -> str:
 
 
 def counted(project: Project) -> tuple[dict[str, int], dict[str, int]]:
-    """(samples of each class, how many things these come from: takes, and samples without one)."""
+    """(samples of each class that a model can learn from, how many things these come from: takes, and samples without one)."""
     counts = {card.name: 0 for card in project.classes}
     groups: dict[str, set[str]] = {name: set() for name in counts}
     for sample in project.samples:
+        if sample.split in KEPT:
+            continue
         counts[sample.label] = counts.get(sample.label, 0) + 1
         groups.setdefault(sample.label, set()).add(sample.group or sample.id)
     return counts, {name: len(found) for name, found in groups.items()}

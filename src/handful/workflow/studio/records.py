@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +32,7 @@ RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 NAME = "name.json"  # what the user calls the run; beside the files that training wrote
 TRASH = "trash"
 _NUMBERED = re.compile(r"(\d{1,9})-[0-9a-f]{16}", re.ASCII)
+_FRESH_S = 3600.0  # a snapshot this young may be of a job that is being queued
 SNAPSHOTS = "snapshots"  # labels as they were when a job was queued, by content
 
 
@@ -129,12 +132,31 @@ def snapshot(project: Project) -> Path:
 
     Names stand in it as they are, without the marks that keep spreadsheets from running them. A job reads this table, whenever it begins or goes on: what is relabelled meanwhile makes the run stale, not wrong.
     """
-    rows = ({"file_name": sample.file, "label": sample.label, "group": sample.group} for sample in project.samples)
+    rows = (
+        {"file_name": sample.file, "label": sample.label, "group": sample.group, "split": sample.split}
+        for sample in project.samples
+    )
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()  # ASCII: no name can break a line
     path = project.folder / SNAPSHOTS / f"{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
-    if not path.is_file():
+    if path.is_file():
+        os.utime(path)  # as good as new: `sweep` leaves it to the job that is about to be queued
+    else:
         atomic_write(path, content)
     return path
+
+
+def sweep(project: Project, used: str) -> None:
+    """Remove snapshots that no run, race or deleted run was trained on and that are not named in `used`, the words of jobs."""
+    left = [path for path in (project.folder / SNAPSHOTS).glob("*.jsonl") if path.name not in used]
+    left = [path for path in left if path.stat().st_mtime < time.time() - _FRESH_S]
+    if not left:
+        return
+    for pattern in ("runs/*/*.yaml", "trash/runs/*/*.yaml", "races/*/*.yaml", "races/*/*.json"):
+        for text in project.folder.glob(pattern):
+            said = text.read_text(encoding="utf-8", errors="replace")
+            left = [path for path in left if path.name not in said]
+    for path in left:
+        path.unlink(missing_ok=True)
 
 
 def _changed(path: Path) -> int:

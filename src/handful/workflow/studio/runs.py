@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from handful.projects import Project, Sample
     from handful.workflow.studio import Studio
 
+DELETION = "run-"  # begins the name of a run's deletion, for undo
 _STAMP = "deleted.json"
 
 
@@ -145,14 +146,20 @@ def delete(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     stamp = {"name": name, "number": None if named else records.number(run), "revision": project.revision}
     atomic_write(target / _STAMP, to_json(stamp) + "\n")
     _tell(studio, project)
-    return {"said": f"deleted the run {shown(name)}", "project": collect.project(studio, project_id)}
+    return {
+        "said": f"deleted the run {shown(name)}", "action": DELETION + run, "project": collect.project(studio, project_id),
+    }  # fmt: skip
 
 
-def deleted_last(project: Project) -> dict[str, Any] | None:
+def deletion(project: Project) -> dict[str, Any] | None:
     """The deletion of a run that undo would take back, where that was the project's last change: the shape Change."""
     place = _deleted_last(project)
-    stamp = _stamp(place) if place else {}
-    return {"kind": "delete-run", "name": str(stamp["name"]), "number": stamp.get("number")} if stamp else None
+    if place is None:
+        return None
+    stamp = _stamp(place)
+    return {
+        "kind": "delete-run", "action": DELETION + place.name, "name": str(stamp["name"]), "number": stamp.get("number"),
+    }  # fmt: skip
 
 
 def undo_deletion(studio: Studio, project_id: str) -> dict[str, Any] | None:
@@ -188,7 +195,11 @@ def restore(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     os.replace(place, project.runs / run)
     _tell(studio, project)
     name = records.find(project, run).name
-    return {"said": f"brought back the run {shown(name)}", "project": collect.project(studio, project_id)}
+    return {
+        "said": f"brought back the run {shown(name)}",
+        "action": None,
+        "project": collect.project(studio, project_id),
+    }
 
 
 # -- what it says of samples ---------------------------------------------------------------------------------------------------

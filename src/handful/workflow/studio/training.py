@@ -7,6 +7,7 @@ that a new model, head, setting or preset appears by itself.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import shutil
@@ -28,6 +29,7 @@ from handful.workflow.studio import orders, records
 if TYPE_CHECKING:
     from handful.features import Frontend
     from handful.jobs import Job
+    from handful.projects import Project
     from handful.workflow.studio import Studio
 
 _ordering = threading.Lock()  # one order at a time is compared with those before it, and numbered
@@ -189,7 +191,16 @@ def submit(studio: Studio, project_id: str, wish: orders.Wish) -> dict[str, Any]
         job = studio.queue.submit(
             project.folder, wish.kind, order.args, title=order.title, run=order.run, makes_run=order.makes_run
         )
+    sweep(studio, project)
     return shape(job)
+
+
+def sweep(studio: Studio, project: Project) -> None:
+    """Forget snapshots of labels that nothing needs: no run, and no job that may go on or whose findings may yet be kept."""
+    jobs = studio.queue.list(project.id)
+    checks = [job.id for job in jobs if job.kind == "check"]
+    needed = [job for job in jobs if job.state != "done" or job.id in checks[-1:]]
+    records.sweep(project, "\n".join(word for job in needed for word in job.command))
 
 
 def shape(job: Job) -> dict[str, Any]:
@@ -242,6 +253,8 @@ def delete(studio: Studio, job_id: str) -> None:
     run = job.run_folder
     if job.makes_run and run is not None and run.parent.parent.name == job.project and not (run / "run.json").is_file():
         shutil.rmtree(run, ignore_errors=True)
+    with contextlib.suppress(HandfulError):  # the project is gone
+        sweep(studio, studio.project(job.project))
 
 
 def log(studio: Studio, job_id: str, after: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from handful.web.studio.media import received
 from handful.web.studio.routes import BYTES, ImportId, ProjectId
-from handful.web.studio.schema import Done, ImportChoice, ImportPreview, NewTake, Received, Sample, Take
+from handful.web.studio.schema import Done, ImportChoice, ImportPreview, NewTake, Received, Recorded, Take
 from handful.workflow.studio import Studio, importing
 
 FilePath = Annotated[str, Query(min_length=1, max_length=4096, description="path of the file in the folder dropped")]
@@ -24,8 +24,13 @@ def router(studio: Studio) -> APIRouter:
         return importing.begin(studio, p)
 
     @routes.get(at + "/{i}", response_model=ImportPreview, summary="What an import would do")
-    def preview_import(p: ProjectId, i: ImportId) -> object:
-        return importing.preview(studio, p, i)
+    def preview_import(
+        p: ProjectId, i: ImportId,
+        table: Annotated[str | None, Query(max_length=4096, description="labels table to use instead of folders")] = None,
+        file_column: Annotated[str | None, Query(max_length=1000)] = None,
+        label_column: Annotated[str | None, Query(max_length=1000)] = None,
+    ) -> object:  # fmt: skip
+        return importing.preview(studio, p, i, table, file_column, label_column)
 
     @routes.delete(at + "/{i}", status_code=204, summary="Forget an import")
     def cancel_import(p: ProjectId, i: ImportId) -> None:
@@ -34,7 +39,7 @@ def router(studio: Studio) -> APIRouter:
     @routes.put(at + "/{i}/files", response_model=Received, openapi_extra=BYTES,
                 summary="Send one file; of a zip archive, the files in it are taken")  # fmt: skip
     async def send_file(p: ProjectId, i: ImportId, path: FilePath, request: Request) -> object:
-        async with received(request, studio.upload_folder(), studio.limits.archive_bytes) as upload:
+        async with received(request, studio.upload_folder(), studio.limits.archive_bytes, empty=True) as upload:
             return await run_in_threadpool(importing.add_file, studio, p, i, path, upload)
 
     @routes.put(at + "/{i}/table", response_model=ImportPreview, openapi_extra=BYTES,
@@ -54,7 +59,7 @@ def router(studio: Studio) -> APIRouter:
     def begin_take(p: ProjectId, new: NewTake) -> object:
         return importing.begin_take(studio, p, new.label, new.source, new.device)
 
-    @routes.put("/projects/{p}/takes/{t}/samples", response_model=list[Sample], openapi_extra=BYTES,
+    @routes.put("/projects/{p}/takes/{t}/samples", response_model=Recorded, openapi_extra=BYTES,
                 summary="Add a WAV, JPEG or PNG to a take; a long WAV is cut into clips")  # fmt: skip
     async def add_to_take(
         p: ProjectId, t: ImportId, request: Request,

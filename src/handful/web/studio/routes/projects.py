@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from handful.web.studio.media import attachment, received
@@ -21,8 +22,14 @@ from handful.web.studio.schema import (
     ProjectName,
     Renamed,
     SampleProject,
+    Trash,
 )
 from handful.workflow.studio import Studio, collect, machine
+
+ActionId = Annotated[
+    str | None,
+    Query(pattern=r"^([0-9]{1,15}|run-[A-Za-z0-9_-]{1,64})$", description="the change that is meant; 409 when it is not the last"),
+]  # fmt: skip
 
 
 def router(studio: Studio, entry: Callable[[], str | None]) -> APIRouter:
@@ -57,17 +64,31 @@ def router(studio: Studio, entry: Callable[[], str | None]) -> APIRouter:
     def rename_project(p: ProjectId, new: ProjectName) -> object:
         return collect.rename(studio, p, new.name)
 
-    @routes.delete("/projects/{p}", status_code=204, summary="Delete a project with everything in it")
+    @routes.delete("/projects/{p}", status_code=204, summary="Delete a project; its files are kept for 30 days")
     def delete_project(p: ProjectId) -> None:
         collect.delete(studio, p)
 
+    @routes.post("/projects/{p}/recover", response_model=Project, summary="Bring back a project that was deleted")
+    def recover_project(p: ProjectId) -> object:
+        return collect.recover(studio, p)
+
     @routes.post("/projects/{p}/undo", response_model=Done, summary="Take the last change back")
-    def undo(p: ProjectId) -> object:
-        return collect.undo(studio, p)
+    def undo(p: ProjectId, action: ActionId = None) -> object:
+        return collect.undo(studio, p, action)
 
     @routes.post("/projects/{p}/redo", response_model=Done, summary="Make the change again that was taken back last")
-    def redo(p: ProjectId) -> object:
-        return collect.redo(studio, p)
+    def redo(p: ProjectId, action: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None) -> object:
+        return collect.redo(studio, p, action)
+
+    @routes.get(
+        "/projects/{p}/trash", response_model=Trash, summary="How much was deleted and can still be brought back"
+    )
+    def trash(p: ProjectId) -> object:
+        return collect.trash(studio, p)
+
+    @routes.delete("/projects/{p}/trash", response_model=Done, summary="Empty the trash; nothing can be undone then")
+    def empty_trash(p: ProjectId) -> object:
+        return collect.empty_trash(studio, p)
 
     _classes(routes, studio)
     _archive(routes, studio)
@@ -100,6 +121,9 @@ def _archive(routes: APIRouter, studio: Studio) -> None:
         return attachment(path, name, "application/zip", temporary=True)
 
     @routes.post("/projects/archive", response_model=Project, openapi_extra=BYTES, summary="A project from such a file")
-    async def import_archive(request: Request) -> object:
+    async def import_archive(
+        request: Request,
+        name: Annotated[str, Query(max_length=1000, description="what the user calls the file")] = "the file",
+    ) -> object:
         async with received(request, studio.upload_folder(), studio.limits.archive_bytes) as upload:
-            return await run_in_threadpool(collect.import_archive, studio, upload)
+            return await run_in_threadpool(collect.import_archive, studio, upload, name)
