@@ -128,14 +128,23 @@ def test_form_has_every_setting_of_the_recipe_once(client: Client) -> None:
     assert sum(field["group"] == "basic" for field in fields.values()) <= 6
 
 
-def test_russian_says_what_every_setting_and_preset_is(client: Client) -> None:
+def test_settings_and_presets_are_called_in_plain_words_in_every_language(client: Client) -> None:
     from handful.config import presets
+    from handful.workflow.studio.orders import RACE
 
-    words = json.loads((Path(handful.__file__).parent / "locales" / "recipe" / "ru.json").read_text(encoding="utf-8"))
+    folder = Path(handful.__file__).parent / "locales" / "recipe"
+    en, ru = (json.loads((folder / f"{lang}.json").read_text(encoding="utf-8")) for lang in ("en", "ru"))
     fields = client("GET", "/api/recipe", lang="ru-RU,ru;q=0.9")["fields"]
-    assert set(words["settings"]) == {field["name"] for field in fields} and set(words["presets"]) == set(presets())
-    assert all(re.search("[а-я]", field["help"]) for field in fields)
-    assert all(re.search("[а-я]", row["summary"]) for row in client("GET", "/api/presets", lang="ru"))
+    names = {field["name"] for field in fields}
+    assert set(ru["presets"]) == set(presets()) and all(content["title"] for content in presets().values())
+    for texts in (en, ru):
+        assert set(texts["settings"]) == names and set(texts["labels"]) == names | set(RACE)
+        offered = {name: set(texts["choices"].get(name, ())) for name in names}
+        fixed = {f["name"]: set(f["choices"]) for f in fields if f["type"] == "choice" and f["choices"]}
+        assert {name: offered[name] for name in fixed} == fixed, "a choice has no words"
+    assert all(re.search("[а-я]", field["help"]) and re.search("[а-я]", field["label"]) for field in fields)
+    for row in client("GET", "/api/presets", lang="ru"):
+        assert all(re.search("[а-я]", text) for text in (row["title"], row["summary"], *row["sets"]))
     assert client("GET", "/api/recipe", lang="../../etc") == client("GET", "/api/recipe")
 
 

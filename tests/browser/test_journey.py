@@ -213,10 +213,10 @@ def check_and_mend(page: Any) -> None:
 def train_through_a_crash(page: Any, machine: Machine) -> None:
     """A reload and a killed server in the middle: the training goes on, the page finds back, nothing happens twice."""
     page.get_by_role("button", name="Advanced settings").click()
-    setting(page, "Strategy", "scratch")
-    setting(page, "Epochs", "14")
-    setting(page, "Folds", "4")
-    setting(page, "Repeats", "1")
+    setting(page, "Way of training (strategy)", "scratch")
+    setting(page, "Passes over the data (epochs)", "14")
+    setting(page, "Parts of the test (folds)", "4")
+    setting(page, "Repeats of the test", "1")
     page.get_by_role("button", name="Done").click()
     expect(page.get_by_text("4 settings changed")).to_be_visible()
     train(page)

@@ -1261,6 +1261,11 @@ export interface components {
             /** Setting */
             setting: string;
             /**
+             * Label
+             * @description what the setting is called
+             */
+            label: string;
+            /**
              * Values
              * @description run id -> value
              */
@@ -1939,12 +1944,19 @@ export interface components {
         Preset: {
             /** Name */
             name: string;
+            /** Title */
+            title: string;
             /** Summary */
             summary: string;
             /** Settings */
             settings: {
                 [key: string]: unknown;
             };
+            /**
+             * Sets
+             * @description the settings in words
+             */
+            sets: string[];
             /**
              * Race
              * @description compares several; starts a compare job
@@ -2128,6 +2140,11 @@ export interface components {
             /** Name */
             name: string;
             /**
+             * Label
+             * @description what it is called for people who never trained a model
+             */
+            label: string;
+            /**
              * Group
              * @enum {string}
              */
@@ -2143,6 +2160,13 @@ export interface components {
             default?: unknown;
             /** Choices */
             choices?: string[];
+            /**
+             * Names
+             * @description what choices are called, where not by themselves
+             */
+            names?: {
+                [key: string]: string;
+            };
             /** Low */
             low?: number | null;
             /** High */
@@ -2274,6 +2298,13 @@ export interface components {
              */
             result: {
                 [key: string]: unknown;
+            };
+            /**
+             * Named
+             * @description technical texts of the result -> the same in words
+             */
+            named?: {
+                [key: string]: string;
             };
             /** Curve */
             curve?: {

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handful.words import said
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -136,21 +138,19 @@ def plan(
     """
     alone = [c for c in range(int(labels.max()) + 1) if len(np.unique(groups[labels == c])) < 2]
     testable = ~np.isin(labels, alone)
-    suffix = ", grouped, out-of-fold" if grouped else ", out-of-fold"
+    kind = "_grouped" if grouped else ""
     given = len(set(fold_names)) > 1 and all(fold_names)
     if given:
         whole = join(len(labels), [f"f{name}" for name in fold_names], [f"g{group}" for group in groups])
         if len(np.unique(whole)) > 1:
-            return Plan(np.where(testable, whole, -1)[None], f"{len(np.unique(whole))} given folds{suffix}")
+            return Plan(np.where(testable, whole, -1)[None], said(f"folds.given{kind}", n=len(np.unique(whole))))
     names = np.unique(groups[testable])
     if len(names) < folds:
         rows = np.searchsorted(names, groups)
         row = np.where(testable, np.minimum(rows, len(names) - 1), -1)
         return Plan(
             row[None],
-            f"leave one group out ({len(names)} groups), out-of-fold"
-            if grouped
-            else f"leave one out ({len(names)}), out-of-fold",
+            said(f"folds.leave_one{kind}", n=len(names)),
         )
     made = []
     for repeat in range(repeats):
@@ -159,4 +159,4 @@ def plan(
             labels[testable], groups[testable], folds, np.random.default_rng([seed, repeat])
         )
         made.append(row)
-    return Plan(np.stack(made), f"{repeats}x{folds}-fold{suffix}")
+    return Plan(np.stack(made), said(f"folds.repeated{kind}", repeats=repeats, folds=folds))

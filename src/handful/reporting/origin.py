@@ -94,13 +94,14 @@ def cost(result: dict[str, Any]) -> dict[str, Any] | None:
 def method(result: dict[str, Any], texts: Words) -> dict[str, Any]:
     score = result.get("score") or {}
     named = str(score.get("method") or "")
+    told = retold(words.told(result, "method", named), texts)
     grouped = bool(result.get("per_group")) or "grouped" in named
     validated = "validation" in named
     estimand = Sentence("method.estimand_groups" if grouped else "method.estimand")
     keys = ["method.validation"] if validated else ["method.unseen", "method.duplicates", "method.average"]
     keys += ["method.inside", "method.refit"] if not validated else []
     rows = [
-        ("method.method", named),
+        ("method.method", told),
         ("method.interval", _interval(str(score.get("interval") or ""), texts)),
         ("method.folds", flat(result.get("folds"))),
         ("method.rows", texts.text("method.wilson")),
@@ -127,7 +128,7 @@ def recipe(found: Evidence, texts: Words) -> dict[str, Any]:
     data = result.get("data") or {}
     rows = [
         ("recipe.model", ", ".join(str(result[key]) for key in ("model", "strategy", "head") if result.get(key))),
-        ("recipe.why", result.get("why")),
+        ("recipe.why", retold(words.told(result, "why", str(result.get("why") or "")), texts)),
         ("recipe.weights", result.get("weights") or texts.text("recipe.none")),
         ("recipe.data", data.get("path")),
         ("recipe.fingerprint", data.get("fingerprint")),

@@ -35,7 +35,7 @@ def lines(result: dict[str, Any], lang: str = "en") -> list[str]:
         ),
     ]
     if result.get("why"):
-        printed.append(texts.text("terminal.why", why=str(result["why"])))
+        printed.append(texts.text("terminal.why", why=words.told(result, "why", str(result["why"]))))
     seconds = Number((result.get("seconds") or {}).get("total"), "seconds")
     printed.append(texts.text("terminal.time", seconds=seconds, memory=Number(result.get("peak_rss_bytes"), "bytes")))
     printed += ["", texts.text("terminal.advice")] + [f"  - {line}" for line in advice.advice(result, lang)]

@@ -8,11 +8,11 @@ from typing import Any
 from handful.words import NO_BREAK as NO_BREAK
 from handful.words import Name as Name
 from handful.words import Number as Number
+from handful.words import Said, said, unpacked
 from handful.words import Sentence as Sentence
 from handful.words import Words as Words
 from handful.words import languages as languages
 from handful.words import load as load
-from handful.words import said, unpacked
 
 
 def chance(result: dict[str, Any]) -> tuple[float, str]:
@@ -92,6 +92,13 @@ def shortcut_name(row: dict[str, Any]) -> Sentence | Name:
     name = str(row.get("name", ""))
     key = f"shortcut.{name.replace(' ', '_')}"
     return Sentence(key) if key in load("en") else Name(name)
+
+
+def told(row: Mapping[str, Any], key: str, text: str) -> str:
+    """What `row` has as the English `text`, as `Said` where it kept how it was made (run.json's `said`)."""
+    kept = row.get("said")
+    again = unpacked(kept.get(key)) if isinstance(kept, dict) else None
+    return again if isinstance(again, Said) else text
 
 
 def finding(row: Mapping[str, Any]) -> tuple[str, str]:

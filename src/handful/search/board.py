@@ -12,6 +12,7 @@ import numpy as np
 from handful.metrics import paired
 from handful.search.candidates import Candidate
 from handful.search.race import Race, Standing
+from handful.words import Said, packed, said
 
 _SMALL_BYTES, _FAST_MS = 5e6, 5.0
 _ALIKE = 1.5  # costs that differ by less are one: latencies are noisy
@@ -40,7 +41,7 @@ def leaderboard(race: Race) -> dict[str, Any]:
     for row in rows:
         row["recommended"] = row is best
     return {
-        "schema": 1, "run": str(race.folder), "data": str(race.dataset.root), "folds": method, "rows": rows,
+        "schema": 1, "run": str(race.folder), "data": str(race.dataset.root), "folds": method, "said": {"folds": packed(method)}, "rows": rows,
         "unfinished": [_unfinished(race, s) for s in race.standings.values() if s not in ranked],
         "recommended": _recommended(race, best), "why": _why(rows, best, len(race.standings) - len(rows)), "budget_s": race.budget,
         "seconds": sum(sum(s.seconds.values()) for s in race.standings.values()),
@@ -109,7 +110,9 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def _method(method: str, repeats: int, of: int) -> str:
-    return method.replace(f"{of}x", f"{repeats}x", 1) if method.startswith(f"{of}x") else method
+    if not isinstance(method, Said) or method.sentence.values.get("repeats") != of:
+        return method
+    return said(method.sentence.key, **{**method.sentence.values, "repeats": repeats})
 
 
 def _why(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None, unfinished: int) -> str:

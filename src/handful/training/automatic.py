@@ -14,6 +14,7 @@ from handful.config import Recipe
 from handful.errors import MissingExtra, UsageError, WeightsError
 from handful.features import Frontend
 from handful.models import Model, Network, Weights, facts, find, models
+from handful.words import said
 
 # By domain, see `features.Frontend`. The first of these whose weights are at hand or may be fetched. 004's findings: photos,
 # EfficientNet-B0 with a trained head; sounds, embeddings of PANNs, of which this is the one that is fetched unasked.
@@ -118,7 +119,7 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
         network = belonging(recipe.weights)
         return _named(recipe.model_copy(update={"model": network.name}), network, strategy, tell)
     if strategy == "scratch":
-        return Choice(find("small_cnn"), None, "scratch", "a small network trained from scratch, as asked")
+        return Choice(find("small_cnn"), None, "scratch", said("why.small"))
     found = None if (recipe.weights or "").lower() == "none" else _at_hand(recipe, frontend, tell)
     if found:
         return found
@@ -131,7 +132,7 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
             "no pretrained weights are at hand", "give --weights PATH, or fetch some: handful fetch efficientnet_b0"
         )
     name = WITHOUT_WEIGHTS[frontend.domain]
-    why = "no pretrained weights at hand, so the best method that needs none"
+    why = said("why.without")
     return Choice(find(name), None, "probe" if strategy == "auto" else strategy, why)
 
 
@@ -141,17 +142,17 @@ def _named(recipe: Recipe, model: Model, strategy: str, tell: Tell) -> Choice:
         if recipe.require_pretrained:
             raise WeightsError(f"{model.name} has no pretrained weights", "choose a network from `handful models`")
         return Choice(
-            model, None, "probe" if strategy == "auto" else strategy, f"{model.name}, as asked; it needs no weights"
+            model, None, "probe" if strategy == "auto" else strategy, said("why.asked_plain", model=model.name)
         )
     if strategy == "scratch":
-        return Choice(model, None, "scratch", f"{model.name} trained from scratch, as asked")
+        return Choice(model, None, "scratch", said("why.asked_scratch", model=model.name))
     if not network.pretrained and recipe.weights is None:
         _convertible(network, None, recipe, gradient=strategy == "auto")
         return Choice(
             model,
             None,
             "scratch" if strategy == "auto" else strategy,
-            f"{model.name}, as asked; it is trained from scratch",
+            said("why.asked_untrained", model=model.name),
         )
     from handful.models._convert import torch_is_here
     from handful.models._weights import missing, resolve
@@ -164,9 +165,7 @@ def _named(recipe: Recipe, model: Model, strategy: str, tell: Tell) -> Choice:
         model,
         weights,
         "probe" if strategy == "auto" else strategy,
-        f"{model.name}, as asked, with a head trained on its features"
-        if strategy in ("auto", "probe")
-        else f"{model.name}, as asked",
+        said("why.asked_head" if strategy in ("auto", "probe") else "why.asked", model=model.name),
     )
 
 
@@ -216,8 +215,10 @@ def _at_hand(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice | None:
         assert isinstance(model, Network)
         weights, tried = resolve(model, None, fetch_limit_bytes=UNASKED_BYTES if can_convert else 0)
         if weights and (can_convert or _ready(model, weights, recipe)):
-            source = SOURCE[frontend.domain]
-            return Choice(model, weights, strategy, f"{model.name}: pretrained on {source}, accurate for its size")
+            source = frontend.domain
+            return Choice(
+                model, weights, strategy, said("why.first", model=model.name, source=said(f"source.{source}"))
+            )
         if can_convert:
             tell(f"no weights of {model.name}: {'; '.join(tried)}")
         else:
@@ -235,7 +236,7 @@ def _at_hand(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice | None:
         if weights and (can_convert or _ready(model, weights, recipe)):
             looks = model.modalities[0] == "image"  # it sees a sound as a picture, which leaves something to add
             joined = find(model.name + JOINED[frontend.domain]) if strategy == "probe" and looks else model
-            return Choice(joined, weights, strategy, f"{joined.name}: its weights are on this machine")
+            return Choice(joined, weights, strategy, said("why.at_hand", model=joined.name))
     return None
 
 

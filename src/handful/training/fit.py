@@ -21,6 +21,7 @@ from handful.runs import Run, Teller
 from handful.training import evaluation, record, studies
 from handful.training.evaluation import Scored
 from handful.training.trial import Trial
+from handful.words import packed
 
 UNFINISHED = "unfinished"  # folder of a run with what --resume needs; gone when the run is finished
 
@@ -88,6 +89,7 @@ def _result(
     return {
         "schema": 1, "format": 1, "run": str(run.path), "modality": dataset.modality, "task": "classification",
         "model": choice.model.name, "strategy": choice.strategy, "head": trial.strategy.note, "why": choice.why,
+        "said": {"why": packed(choice.why), "method": packed(trial.prepared.plan.method)},
         "weights": choice.weights.name if choice.weights else None,
         "classes": prepared.names, "samples": len(prepared.samples), "groups": int(len(np.unique(prepared.groups))),
         **scored.summary,

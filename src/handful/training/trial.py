@@ -25,6 +25,7 @@ from handful.training.embedding import Clock
 from handful.training.evaluation import Scored
 from handful.training.reading import Reader
 from handful.training.strategies import Job, Strategy, strategies
+from handful.words import said
 
 REPEATS = ((300, 5), (1000, 2))  # up to so many samples, so many repeats of the cross-validation; above, one
 
@@ -189,4 +190,4 @@ def _validation(samples: list[Sample]) -> Plan:
     row[[i for i, s in enumerate(samples) if s.label not in trains]] = -1
     if not (row >= 0).any():
         raise DataError("no class has both training and validation samples", "give each class files in both folders")
-    return Plan(row[None], "validation part")
+    return Plan(row[None], said("folds.validation"))

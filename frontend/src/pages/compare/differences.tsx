@@ -26,7 +26,7 @@ function usual(values: readonly string[]): string | null {
 export function Differences({ rows, differences }: { rows: readonly Row[]; differences: readonly Shapes["Difference"][] }) {
   const first = rows.slice(0, MOST);
   const lines = differences
-    .map(({ setting, values }) => ({ setting, values: first.map(({ card }) => text(values[card.id])) }))
+    .map(({ setting, label, values }) => ({ setting, label, values: first.map(({ card }) => text(values[card.id])) }))
     .filter(({ values }) => new Set(values).size > 1);
   return (
     <section className="stack tight">
@@ -49,11 +49,11 @@ export function Differences({ rows, differences }: { rows: readonly Row[]; diffe
             </tr>
           </thead>
           <tbody>
-            {lines.map(({ setting, values }) => {
+            {lines.map(({ setting, label, values }) => {
               const most = usual(values);
               return (
                 <tr key={setting}>
-                  <th scope="row">{setting.replaceAll("_", " ")}</th>
+                  <th scope="row">{label}</th>
                   {values.map((value, i) => (
                     <td key={first[i]?.card.id} className={most === null || value === most ? undefined : "compare-differs"}>
                       {value}

@@ -24,7 +24,7 @@ export function Advanced({ wishes, preset, problems, plan, onClose }: Props) {
   const [query, setQuery] = useState("");
   const form = useQuery({ queryKey: ["recipe"], queryFn: () => take(api.GET("/api/recipe")), staleTime: Infinity });
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const fits = (field: RecipeField) => words.every((word) => `${field.name.replaceAll("_", " ")} ${field.help}`.toLowerCase().includes(word));
+  const fits = (field: RecipeField) => words.every((word) => `${field.name.replaceAll("_", " ")} ${field.label} ${field.help}`.toLowerCase().includes(word));
   const fields = (form.data?.fields ?? []).filter(fits);
   const changed = Object.keys(wishes.wish.settings).length;
 

@@ -7,11 +7,6 @@ import { t } from "@/words";
 
 type Preset = Shapes["Preset"];
 
-const settingsOf = (preset: Preset) =>
-  Object.entries(preset.settings)
-    .map(([name, value]) => `${name.replaceAll("_", " ")} ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value)}`)
-    .join("; ");
-
 interface Props {
   presets: readonly Preset[];
   chosen: string | null;
@@ -22,7 +17,7 @@ interface Props {
 export function Presets({ presets, chosen, onChoose, onClose }: Props) {
   const [query, setQuery] = useState("");
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = presets.filter((preset) => words.every((word) => `${preset.name} ${preset.summary} ${settingsOf(preset)}`.toLowerCase().includes(word)));
+  const found = presets.filter((preset) => words.every((word) => `${preset.name} ${preset.title} ${preset.summary} ${preset.sets.join(" ")}`.toLowerCase().includes(word)));
   const choose = (name: string | null) => {
     onChoose(name);
     onClose();
@@ -44,11 +39,11 @@ export function Presets({ presets, chosen, onChoose, onClose }: Props) {
             <li key={preset.name}>
               <button type="button" className="train-preset" aria-pressed={chosen === preset.name} onClick={() => choose(preset.name)}>
                 <span className="row apart">
-                  <span className="train-preset-name">{preset.name}</span>
+                  <span className="train-preset-name">{preset.title}</span>
                   {preset.race && <Badge icon="compare">{t("train.preset_race")}</Badge>}
                 </span>
                 <span className="small">{preset.summary}</span>
-                <span className="small muted">{t("train.preset_settings", { list: settingsOf(preset) })}</span>
+                <span className="small muted">{t("train.preset_settings", { list: preset.sets.join("; ") })}</span>
               </button>
             </li>
           ))}

@@ -41,9 +41,10 @@ function outside(value: number, { type, low, high, low_open, high_open }: Recipe
 }
 
 export function Setting({ field, value, preset, fault, onChange }: Props) {
-  const name = field.name.charAt(0).toUpperCase() + field.name.slice(1).replaceAll("_", " ");
+  const name = field.label;
   const changed = value !== undefined;
-  const otherwise = preset !== undefined ? t("train.by_preset", { value: shown(preset) }) : shown(field.default);
+  const called = (one: unknown) => (typeof one === "string" ? (field.names?.[one] ?? one) : one);
+  const otherwise = preset !== undefined ? t("train.by_preset", { value: shown(called(preset)) }) : shown(called(field.default));
   const hint = (
     <>
       {[field.help.charAt(0).toUpperCase() + field.help.slice(1), ...[bounds(field), field.type === "list" ? t("train.list_hint") : ""].filter(Boolean)].join("; ")}.
@@ -65,7 +66,7 @@ type PartProps = Omit<Props, "preset"> & { name: string; hint: ReactNode; otherw
 
 function Choice({ field, name, value, hint, fault, otherwise, onChange }: PartProps) {
   const choices = field.type === "boolean" ? ["true", "false"] : (field.choices ?? []);
-  const text = (choice: string) => (field.type === "boolean" ? t(choice === "true" ? "train.yes" : "train.no") : choice);
+  const text = (choice: string) => (field.type === "boolean" ? t(choice === "true" ? "train.yes" : "train.no") : (field.names?.[choice] ?? choice));
   return (
     <Select
       label={name}

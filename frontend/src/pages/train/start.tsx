@@ -30,7 +30,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
   });
   const refused = plan.error instanceof Problem ? [[plan.error.message, plan.error.hint].filter(Boolean).join(" ")] : [];
   const start = useStart(p);
-  const begin = () => start.mutate({ kind: preset?.race ? "compare" : "train", settings: wishes.wish.settings, preset: wishes.wish.preset });
+  const begin = () => start.mutate({ kind: preset?.race ? "compare" : "train", settings: wishes.wish.settings, preset: wishes.wish.preset, title: preset?.race ? preset.title : "" });
 
   const readOnly = useReadOnly();
   const changed = Object.keys(wishes.wish.settings).length;
@@ -80,7 +80,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
       </div>
       <div className="row train-start-options">
         <Button small icon="spark" onClick={() => setOpen("presets")}>
-          {wishes.wish.preset ? t("train.preset", { name: wishes.wish.preset }) : t("train.presets")}
+          {wishes.wish.preset ? t("train.preset", { name: preset?.title ?? wishes.wish.preset }) : t("train.presets")}
         </Button>
         <Button small icon="gear" onClick={() => setOpen("advanced")}>
           {t("train.advanced")}

@@ -10,7 +10,7 @@ import { Section } from "./section";
 const GROUPS = 12;
 const whole = (share: number) => percent(share, 0);
 
-export function Figures({ result }: { result: Result }) {
+export function Figures({ result, named }: { result: Result; named: Record<string, string> }) {
   const { unknown, sets, leak, shortcuts = [], per_group: groups = {}, score } = result;
   const alarm = unknown?.false_alarm;
   const miss = unknown?.miss;
@@ -39,7 +39,7 @@ export function Figures({ result }: { result: Result }) {
         <Fold
           caption={t("understand.shortcuts")}
           columns={[t("understand.shortcut"), t("understand.shortcut_right"), t("understand.shortcut_chance"), ""]}
-          rows={shortcuts.map((row) => [row.name, whole(row.score.value), whole(row.chance), t(row.above_chance ? "understand.shortcut_above" : "understand.shortcut_as_chance")])}
+          rows={shortcuts.map((row) => [named[row.name] ?? row.name, whole(row.score.value), whole(row.chance), t(row.above_chance ? "understand.shortcut_above" : "understand.shortcut_as_chance")])}
         />
       </Part>
     ),
@@ -120,7 +120,7 @@ function Fold({ caption, columns, rows }: { caption: string; columns: readonly s
   );
 }
 
-export function Facts({ card, result }: { card: Shapes["RunCard"]; result: Result }) {
+export function Facts({ card, result, named }: { card: Shapes["RunCard"]; result: Result; named: Record<string, string> }) {
   return (
     <Section title={t("understand.facts")}>
       <FactList
@@ -138,12 +138,12 @@ export function Facts({ card, result }: { card: Shapes["RunCard"]; result: Resul
             ["model", card.model],
             ["strategy", card.strategy],
             ["head", card.head],
-            ["tested", result.score?.method],
+            ["tested", named[result.score?.method ?? ""] ?? result.score?.method],
             ["parameters", card.parameters ? number(card.parameters) : null],
             ["macs", card.macs ? number(card.macs) : null],
             ["latency", card.latency_ms ? t("understand.milliseconds", { n: number(card.latency_ms, 1) }) : null],
             ["memory", card.peak_rss_bytes ? bytes(card.peak_rss_bytes) : null],
-            ["why", result.why],
+            ["why", named[result.why ?? ""] ?? result.why],
           ]}
         />
       </Experts>

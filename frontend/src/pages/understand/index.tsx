@@ -100,8 +100,8 @@ function Report({ project, detail, newest }: { project: Shapes["Project"]; detai
         <Learning p={project.id} run={run} curve={(detail.curve as Result["curve"]) ?? result.curve} />
         {result.calibration && <Confidence calibration={result.calibration} onOpen={setOpened} />}
       </div>
-      <Figures result={result} />
-      <Facts card={detail.card} result={result} />
+      <Figures result={result} named={detail.named ?? {}} />
+      <Facts card={detail.card} result={result} named={detail.named ?? {}} />
       {opened && <SamplesDialog project={project} run={run} opened={opened} onClose={() => setOpened(null)} />}
     </div>
   );

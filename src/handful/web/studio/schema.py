@@ -309,11 +309,13 @@ class EmbeddingMap(Shape):
 
 class RecipeField(Shape):
     name: str
+    label: str = Field(description="what it is called for people who never trained a model")
     group: Literal["basic", "data", "model", "training", "evaluation"]
     help: str
     type: Literal["text", "integer", "number", "boolean", "choice", "list"]
     default: Any = None
     choices: list[str] = Field(default_factory=list)
+    names: dict[str, str] = Field(default_factory=dict, description="what choices are called, where not by themselves")
     low: float | None = None
     high: float | None = None
     low_open: bool = False
@@ -326,8 +328,10 @@ class RecipeForm(Shape):
 
 class Preset(Shape):
     name: str
+    title: str
     summary: str
     settings: dict[str, Any]
+    sets: list[str] = Field(description="the settings in words")
     race: bool = Field(description="compares several; starts a compare job")
 
 
@@ -471,6 +475,9 @@ class RunDetail(Shape):
     headline: list[str] = Field(description="in words")
     advice: list[str]
     result: dict[str, Any] = Field(description="run.json")
+    named: dict[str, str] = Field(
+        default_factory=dict, description="technical texts of the result -> the same in words"
+    )
     curve: dict[str, Any] | None = None
     changed: list[str] = Field(default_factory=list, description="sample ids whose label changed since")
     gone: int = 0
@@ -549,6 +556,7 @@ class ComparedRun(Shape):
 
 class Difference(Shape):
     setting: str
+    label: str = Field(description="what the setting is called")
     values: dict[str, Any] = Field(description="run id -> value")
 
 

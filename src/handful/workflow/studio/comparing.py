@@ -16,7 +16,8 @@ import numpy as np
 from handful import config
 from handful.metrics import paired
 from handful.reporting import plans, words
-from handful.workflow.studio import orders, records
+from handful.words import load, retold
+from handful.workflow.studio import orders, records, training
 from handful.workflow.studio.records import Record
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def comparison(studio: Studio, project_id: str, wanted: Sequence[str], lang: str
     cost, front = _front([made[record.id] for record in scored])
     return {
         "rows": [_row(record, best, made[record.id], gaps.get(record.id), record.id in front) for record in ranked],
-        "differences": _differences(chosen), "cost": cost, "races": _races(project, texts),
+        "differences": _differences(chosen, lang), "cost": cost, "races": _races(project, texts),
         "why": plans.compared(texts, _called(best, texts) if best else None, tied, len(gaps) - tied, apart),
     }  # fmt: skip
 
@@ -110,13 +111,13 @@ def _front(cards: Sequence[dict[str, Any]]) -> tuple[str, set[str]]:
     return cost, {name for name, *_ in known} - beaten
 
 
-def _differences(chosen: Sequence[Record]) -> list[dict[str, Any]]:
+def _differences(chosen: Sequence[Record], lang: str) -> list[dict[str, Any]]:
     """Settings in which the runs' resolved recipes differ."""
-    found = []
+    found, labels = [], training.labels(lang)
     for name in [name for names in config.form().values() for name in names]:
         values = {record.id: record.recipe.get(name) for record in chosen}
         if name not in _PLACES and len({json.dumps(value, default=str) for value in values.values()}) > 1:
-            found.append({"setting": name, "values": values})
+            found.append({"setting": name, "label": labels.get(name, name), "values": values})
     return found
 
 
@@ -145,7 +146,7 @@ def _race(path: Path, texts: words.Words) -> dict[str, Any] | None:
         ]  # fmt: skip
         unfinished = [{key: row[key] for key in ("name", "why", "folds_done", "of")} for row in board["unfinished"]]
         return {
-            "id": path.parent.name, "made": path.stat().st_mtime, "folds": board["folds"],
+            "id": path.parent.name, "made": path.stat().st_mtime, "folds": retold(words.told(board, "folds", board["folds"]), load(texts.lang, "studio")),
             "why": plans.race_why(texts, len(rows), sum(row["tied_with_best"] for row in rows)),
             "rows": rows, "unfinished": unfinished,
         }  # fmt: skip

@@ -12,7 +12,7 @@ from handful import config
 from handful.config import Recipe
 from handful.errors import HandfulError
 from handful.reporting import plans, words
-from handful.workflow.studio import orders, records
+from handful.workflow.studio import orders, records, training
 
 if TYPE_CHECKING:
     from handful.projects import Project
@@ -79,7 +79,11 @@ def _race(project: Project, settings: Mapping[str, Any], preset: str, texts: wor
     orders.recipe(project, settings, preset, race=True)
     budget = settings.get("budget") or config.preset(preset).get("budget")
     seconds = config.seconds(str(budget)) if budget else None
-    return {"sentence": plans.race(texts, preset, seconds), "seconds": seconds, "strategy": None}
+    return {
+        "sentence": plans.race(texts, training.title(preset, texts.lang), seconds),
+        "seconds": seconds,
+        "strategy": None,
+    }
 
 
 @dataclass(frozen=True)

@@ -106,10 +106,20 @@ def detail(studio: Studio, project_id: str, run: str, lang: str = "en") -> dict[
     before = {sample: str(row["label"]) for sample, row in record.samples().items()}
     return {
         "card": card(record, labels_now(project)), "headline": said, "advice": advice.advice(result, lang),
-        "result": result, "curve": result.get("curve"),
+        "result": result, "curve": result.get("curve"), "named": _named(result, words.load(lang, "studio")),
         "changed": [sample for sample, label in before.items() if sample in now and now[sample] != label],
         "gone": sum(sample not in now for sample in before),
     }  # fmt: skip
+
+
+def _named(result: dict[str, Any], texts: words.Words) -> dict[str, str]:
+    """Technical texts of run.json in words."""
+    method, why = str((result.get("score") or {}).get("method") or ""), str(result.get("why") or "")
+    found = {method: words.told(result, "method", method), why: words.told(result, "why", why)}
+    named = {text: texts.plain(again) for text, again in found.items() if text}
+    for row in result.get("shortcuts") or []:
+        named[str(row.get("name", ""))] = texts.plain(words.shortcut_name(row))
+    return named
 
 
 def rename(studio: Studio, project_id: str, run: str, name: str) -> dict[str, Any]:

@@ -41,30 +41,31 @@ _BOUNDS = (("ge", "low", "low_open", False), ("gt", "low", "low_open", True), ("
 
 
 def form(lang: str = "en") -> dict[str, Any]:
-    """Every setting that a form asks for, in its groups; help that is not translated is English."""
-    words = _translated(lang).get("settings", {})
-    return {
-        "fields": [_field(name, group, words.get(name)) for group, names in config.form().items() for name in names]
-    }
+    """Every setting that a form asks for, in its groups; what has no words of its own says its name and description."""
+    texts = _texts(lang)
+    return {"fields": [_field(name, group, texts) for group, names in config.form().items() for name in names]}
 
 
 @cache
-def _translated(lang: str) -> dict[str, dict[str, str]]:
-    """What the recipe's settings and the presets say, in other languages than English; see `locales/recipe/`."""
-    try:
-        text = (resources.files("handful") / "locales" / "recipe" / f"{lang}.json").read_text(encoding="utf-8")
-    except OSError:
-        return {}
-    return dict(json.loads(text))
+def _texts(lang: str) -> dict[str, dict[str, Any]]:
+    """What settings, their choices and presets are called for people who never trained a model; see `locales/recipe/`."""
+    text = (resources.files("handful") / "locales" / "recipe" / f"{lang}.json").read_text(encoding="utf-8")
+    return {"presets": {}, **json.loads(text)}
 
 
-def _field(name: str, group: str, words: str | None) -> dict[str, Any]:
+def labels(lang: str) -> dict[str, str]:
+    """What settings are called."""
+    return _texts(lang)["labels"]
+
+
+def _field(name: str, group: str, texts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     field = Recipe.model_fields[name]
     kind, choices = _kind(field.rebuild_annotation())
     # What a registry holds is offered; more than that can be written (a+b, timm/NAME).
     choices = {"head": _heads, "model": _models, "weights": lambda: ["none"]}.get(name, lambda: choices)()
     found: dict[str, Any] = {
-        "name": name, "group": group, "help": words or field.description or "", "default": field.default, "choices": choices,
+        "name": name, "label": texts["labels"].get(name, name), "group": group, "default": field.default, "choices": choices,
+        "help": texts["settings"].get(name, field.description or ""), "names": texts["choices"].get(name, {}),
         "type": "choice" if name in ("head", "weights") else kind,
     }  # fmt: skip
     for limit in field.metadata:
@@ -101,15 +102,31 @@ def _models() -> list[str]:
 
 def presets(modality: str | None = None, lang: str = "en") -> list[dict[str, Any]]:
     """The named sets of settings that suit such data."""
-    found, words = [], _translated(lang).get("presets", {})
+    found, texts = [], _texts(lang)
     for name, content in config.presets().items():
         settings = dict(content["settings"])
         if modality is None or modality in _suited(settings):
-            race = bool(settings.keys() & set(orders.RACE))
-            found.append(
-                {"name": name, "summary": words.get(name, content["summary"]), "settings": settings, "race": race}
-            )
+            told = {key: content.get(key, name) for key in ("title", "summary")} | texts["presets"].get(name, {})
+            found.append({
+                "name": name, **told, "settings": settings, "race": bool(settings.keys() & set(orders.RACE)),
+                "sets": [f"{texts['labels'].get(key, key)}: {_worded(key, value, texts)}" for key, value in settings.items()],
+            })  # fmt: skip
     return found
+
+
+def title(preset: str, lang: str = "en") -> str:
+    """What a preset is called."""
+    told = _texts(lang)["presets"].get(preset) or config.presets()[preset]
+    return str(told.get("title", preset))
+
+
+def _worded(name: str, value: Any, texts: Mapping[str, Mapping[str, Any]]) -> str:
+    """A value of a setting as its choices are called."""
+    if isinstance(value, dict):
+        return "; ".join(f"{texts['labels'].get(key, key)} {_worded(key, one, texts)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(_worded(name, one, texts) for one in value)
+    return str(texts["choices"].get(name, {}).get(str(value), value))
 
 
 def _suited(settings: Mapping[str, Any]) -> set[str]:
