@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import http.server
 import importlib.util
+import io
 import json
 import re
 import socket
@@ -12,6 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -322,6 +324,20 @@ def test_prediction_equals_the_library(
     assert status in (415, 422) and headers["content-type"].startswith("application/problem+json")
 
 
+def test_a_file_that_browsers_cannot_show_is_drawn(client: Client, project: str) -> None:
+    from PIL import Image
+
+    with io.BytesIO() as file:
+        Image.new("RGB", (2000, 30), "red").save(file, "TIFF")
+        status, headers, content = client.raw("POST", f"/api/projects/{project}/preview", file.getvalue())
+    assert status == 200 and headers["content-type"] == "image/jpeg"
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.size == (1024, 15)
+    for bad, words in ((b"text", "cannot be used: not a picture"), (b"\x89PNG\r\n\x1a\n", "picture")):
+        status, _, content = client.raw("POST", f"/api/projects/{project}/preview", bad)
+        assert status == 422 and words in json.loads(content)["detail"], content
+
+
 def test_never_more_models_are_held_than_allowed(studio: Any, project: str, trained: dict[str, Any]) -> None:
     import shutil
 
@@ -447,6 +463,35 @@ def test_training_sees_the_labels_of_the_moment_it_was_queued(studio: Any, clien
     found = client("GET", f"/api/projects/{made}/runs/{job['run']}")
     assert found["card"]["classes"] == ["green", "red"] and found["card"]["stale"] and len(found["changed"]) == 5
     assert client("GET", f"/api/projects/{made}/map")["points"][0]["label"] in ("green", "crimson")
+
+
+def test_the_very_same_order_is_one_job_and_trainings_are_numbered(studio: Any, client: Client, tmp_path: Path) -> None:
+    made = fill(studio, write_photos(tmp_path / "twice", per_class=5, size=24, seed=13), "Twice")
+    path = f"/api/projects/{made}"
+
+    def order(head: str) -> dict[str, Any]:
+        wish = {"kind": "train", "settings": QUICK | {"strategy": "probe", "head": head, "views": 0}}
+        return dict(client("POST", f"{path}/jobs", wish, 201))
+
+    with ThreadPoolExecutor(8) as pressed:
+        first = list(pressed.map(order, ["ridge"] * 8))
+    assert len({job["id"] for job in first}) == 1 and first[0]["number"] == 1, "held down, it is one wish"
+    second = order("lda")
+    assert second["number"] == 2 and second["id"] != first[0]["id"]
+    ended = [client.finished(job) for job in (first[0], second)]
+    assert [job["state"] for job in ended] == ["done", "done"] and [job["title"] for job in ended] == ["", ""]
+    cards = client("GET", f"{path}/runs")
+    assert [(card["number"], card["name"], card["method"]) for card in cards] == [
+        (2, "Training 2", "quick"), (1, "Training 1", "quick"),
+    ]  # fmt: skip
+    assert "Обучение" in client("GET", f"{path}/comparison?lang=ru")["why"]
+    named = client("PATCH", f"{path}/runs/{second['run']}", {"name": "Mine"})
+    assert (named["name"], named["number"]) == ("Mine", None)
+    client("DELETE", f"{path}/runs/{second['run']}")
+    again = order("lda")
+    assert again["number"] == 3, "the deleted one may come back, and is still the second"
+    assert again["id"] not in {job["id"] for job in ended}, "what is over can be ordered again"
+    assert client.finished(again)["state"] == "done"
 
 
 def test_deleted_run_comes_back_and_names_stay(client: Client, own: tuple[str, str]) -> None:

@@ -229,7 +229,7 @@ def train_through_a_crash(page: Any, machine: Machine) -> None:
     expect(page.get_by_text("The studio does not answer. Trying again")).to_be_visible()
     machine.again()
     expect(page.get_by_text("The studio does not answer. Trying again")).to_be_hidden()
-    expect(newest(page)).to_contain_text("scratch")
+    expect(newest(page)).to_contain_text("from nothing")
     (after,) = machine.jobs("train")
     assert before["state"] == "running" and after["state"] == "done", after
     assert after["started"] == before["started"], "it went on rather than began again"
@@ -271,9 +271,9 @@ def compare_both(page: Any) -> None:
     step(page, "Compare")
     rows = page.get_by_role("table", name="Models").locator("tbody tr")
     expect(rows).to_have_count(2)
-    for strategy in ("scratch", "probe"):
-        expect(rows.filter(has_text=strategy)).to_have_count(1)
-    expect(rows.filter(has_text="scratch")).to_contain_text("labels changed since")
+    for method in ("trained from nothing", "quick method"):
+        expect(rows.filter(has_text=method)).to_have_count(1)
+    expect(rows.filter(has_text="trained from nothing")).to_contain_text("labels changed since")
     expect(page.get_by_role("table", name="Where their settings differ")).to_contain_text("strategy")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handful.web.studio.server import StudioServer
 from tests.browser.conftest import WAIT_MS, Server, faults_of, start, stop, until
 from tests.conftest import write_photos
 
@@ -62,7 +64,9 @@ def test_train_relabel_retrain_and_compare_by_clicks(page: Any, server: Server, 
     button = page.locator("#train-start")
     expect(button).not_to_have_attribute("aria-busy", "true")
     assert "quick method" in button.inner_text(), "the button says what it will do"
-    assert "probe" in page.locator("#train-why").inner_text(), "and beside it by which method"
+    assert "probe" not in page.locator("main").inner_text(), "in words"
+    page.get_by_text("For experts").click()
+    expect(page.get_by_text(re.compile("strategy probe"))).to_be_visible()
 
     button.click()
     expect(page.get_by_role("heading", name="Now")).to_be_visible()
@@ -96,6 +100,57 @@ def test_train_relabel_retrain_and_compare_by_clicks(page: Any, server: Server, 
 
 
 # -- train ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_held_down_starts_one_training(page: Any, server: Server, photos: Path) -> None:
+    project = imported(server, photos, "Held down")
+    page.goto(f"/p/{project}/train")
+    button = page.locator("#train-start:not([aria-disabled]):not([aria-busy])")
+    button.focus()
+    for _ in range(30):
+        page.keyboard.down("Enter")  # again and again: the key repeats
+        page.wait_for_timeout(20)
+    page.keyboard.up("Enter")
+    expect(page.get_by_role("heading", name="Now")).to_be_visible()
+    button.click()
+    expect(page.get_by_text("Training 1 does just that already.")).to_be_visible()
+    (job,) = server.ask("GET", f"/jobs?project={project}")
+    expect(page.get_by_role("heading", name="Training 1")).to_be_visible()
+    server.ask("POST", f"/jobs/{job['id']}/stop")
+
+
+def test_a_training_that_failed_says_what_to_do_and_one_without_rounds_shows_no_curves(
+    page: Any, server: Server, photos: Path, tmp_path: Path
+) -> None:
+    project = imported(server, photos, "Failing")
+    media = Path(server.ask("GET", f"/projects/{project}")["folder"]) / "media"
+    media.rename(tmp_path / "media")
+    job = server.ask("POST", f"/projects/{project}/jobs", {"kind": "train"})["id"]
+    until(lambda: server.ask("GET", f"/jobs/{job}")["ended"], TRAINED_MS / 1000)
+    (tmp_path / "media").rename(media)
+    page.goto(f"/p/{project}/train")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("It did not work: the folder")
+    expect(alert).to_contain_text("press Train again")
+    assert faults_of(page) == []
+    page.locator("#train-start:not([aria-disabled]):not([aria-busy])").click()
+    expect(page.get_by_role("heading", name="Newest model")).to_be_visible(timeout=TRAINED_MS)
+    expect(alert).to_be_hidden()
+    page.locator(".job", has_text="Training 2").get_by_text("Progress and log").click()
+    expect(page.get_by_text("There is no curve to show: this method finds its answer in one go")).to_be_visible()
+
+
+def test_runs_are_told_apart_wherever_one_is_chosen(open_page: Callable[..., Any], trained: str) -> None:
+    page = open_page()
+    for step in ("understand", "try", "export"):
+        page.goto(f"/p/{trained}/{step}")
+        options = page.get_by_label("Model", exact=True).locator("option")
+        expect(options).to_have_count(2)
+        first, second = options.all_inner_texts()
+        assert re.match(r"Training 2 · [\d.]+% right · ", first) and first.split("·")[0] != second.split("·")[0], first
+    russian = open_page(locale="ru-RU")
+    russian.goto(f"/p/{trained}/compare")
+    expect(russian.get_by_role("link", name="Обучение 1")).to_be_visible()
 
 
 def test_what_keeps_training_from_starting_is_said(page: Any, server: Server, tmp_path: Path) -> None:
@@ -264,6 +319,27 @@ def test_names_of_classes_are_text_and_nothing_else(page: Any, server: Server, t
     assert page.locator("img[src='x']").count() == 0
 
 
+def test_what_experts_ask_for_is_folded_away(page: Any, trained: str) -> None:
+    page.goto(f"/p/{trained}/understand")
+    expect(page.get_by_role("heading", name="About this model")).to_be_visible()
+    jargon = re.compile(r"probe|prototype|out-of-fold|conformal|calibration|ECE|AUROC|macro", re.I)
+    assert not jargon.findall(page.locator("main").inner_text())
+    page.locator(".understand-part", has_text="About this model").get_by_text("For experts").click()
+    expect(page.get_by_text("out-of-fold")).to_be_visible()
+
+
+def test_a_name_of_ones_own_stays_everywhere(page: Any, server: Server, trained: str) -> None:
+    run = server.ask("GET", f"/projects/{trained}/runs")[1]["id"]
+    page.goto(f"/p/{trained}/understand/{run}")
+    page.get_by_role("button", name="More about this model").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("The first one")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Model", exact=True).locator("option:checked")).to_contain_text("The first one · ")
+    page.goto(f"/p/{trained}/compare")
+    expect(page.get_by_role("link", name="The first one")).to_be_visible()
+
+
 # -- compare ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +349,9 @@ def test_the_table_sorts_narrows_and_draws(page: Any, trained: str) -> None:
     rows = table.locator("tbody tr")
     expect(rows).to_have_count(2)
     assert table.get_by_role("columnheader", name="Sort by Right").get_attribute("aria-sort") == "descending"
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("dialog").get_by_label("Strategy").check()
+    page.keyboard.press("Escape")
     table.get_by_role("button", name="Sort by Strategy").click()
     expect(rows.nth(0)).to_contain_text("probe")
     table.get_by_role("button", name="Sort by Strategy").click()
@@ -302,6 +381,33 @@ def test_a_race_is_started_here_and_its_winner_trained(page: Any, server: Server
     expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
     kinds = [job["kind"] for job in server.ask("GET", f"/jobs?project={project}")]
     assert sorted(kinds) == ["compare", "train"]
+
+
+# -- an update ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_old_tab_says_that_handful_was_updated(chromium: Any, built: Path, tmp_path: Path) -> None:
+    """A server that goes, and comes back with other pages; the tab is still there."""
+    static = shutil.copytree(built, tmp_path / "static")
+    context = chromium.new_context(locale="en-US")
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    notice = page.get_by_text("handful was updated.")
+    with StudioServer(folder=tmp_path / "data", port=0, token="t" * 40, static=static) as server:
+        page.goto(server.link())
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(notice).to_be_hidden()
+        index = static / "index.html"
+        entry = re.search(r'src="/assets/(index-[^"]+\.js)"', index.read_text())[1]  # type: ignore[index]
+    (static / "assets" / entry).rename(static / "assets" / "index-NewerOne.js")
+    index.write_text(index.read_text().replace(entry, "index-NewerOne.js"))
+    with StudioServer(folder=tmp_path / "data", port=server.port, token="t" * 40, static=static):
+        expect(notice).to_be_visible()
+        assert faults_of(page) == []
+        page.get_by_role("button", name="Reload").click()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(notice).to_be_hidden()
+        context.close()
 
 
 # -- for everyone ------------------------------------------------------------------------------------------------------------------

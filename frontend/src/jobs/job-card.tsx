@@ -78,7 +78,8 @@ export function JobActions({ job }: { job: Job }) {
   );
 }
 
-export function JobCard({ job, run }: { job: Job; run?: Shapes["RunCard"] | undefined }) {
+/** `past`: something newer was started since; what went wrong then alarms nobody any more. */
+export function JobCard({ job, run, past = false }: { job: Job; run?: Shapes["RunCard"] | undefined; past?: boolean }) {
   const { tone, icon } = LOOKS[job.state];
   const working = live(job) || job.state === "paused";
   // Opens by itself where there are curves to watch: only networks that learn in rounds train stage by stage.
@@ -111,10 +112,12 @@ export function JobCard({ job, run }: { job: Job; run?: Shapes["RunCard"] | unde
       {working && <Progress share={job.share} label={t("train.progress_of", { title: nameOf(job) })} />}
       <Facts job={job} run={run} />
       {job.state === "paused" && <p className="small muted">{t("train.about_paused")}</p>}
+      {job.state === "stopped" && job.can_resume && <p className="small muted">{t("train.about_stopped")}</p>}
       {job.state === "interrupted" && <p className="small muted">{t("train.about_interrupted")}</p>}
       {job.error && (
-        <Notice tone="error" title={job.error}>
-          {job.hint && <p>{job.hint}</p>}
+        <Notice tone={past ? "plain" : "error"} title={t("train.failed", { error: job.error })}>
+          {job.hint && <p>{t("train.failed_hint", { hint: job.hint })}</p>}
+          {!past && job.kind === "train" && <p>{t("train.failed_next")}</p>}
         </Notice>
       )}
       {(working || over(job)) && (

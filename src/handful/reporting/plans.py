@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from handful.reporting.words import Name, Number, Sentence, Words
 
 NAMED = 3  # classes in a sentence
+FEW = 5  # samples of a class with which a test says something
 
 
 def sentence(texts: Words, method: str, seconds: float | None) -> str:
@@ -73,7 +74,8 @@ def notes(texts: Words, counts: Mapping[str, int], sources: Mapping[str, int]) -
     alone = [name for name, n in counts.items() if n == 1]
     one_take = [name for name, n in counts.items() if n > 1 and sources[name] < 2]
     rows = (("plan.empty", empty), ("plan.one_sample", alone), ("plan.one_take", one_take))
-    return [texts.text(key, n=len(names), names=_named(names)) for key, names in rows if names]
+    said = [texts.text(key, n=len(names), names=_named(names)) for key, names in rows if names]
+    return said + [texts.text("plan.few")] * any(1 < n < FEW for n in counts.values())
 
 
 def _named(names: Sequence[str]) -> Name:

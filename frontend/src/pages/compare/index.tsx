@@ -40,7 +40,7 @@ export default function Compare({ project }: PageProps) {
           <p>{t("compare.lead")}</p>
         </div>
         {trainable && !readOnly && (
-          <Button look={rows.length > 0 ? "plain" : "primary"} icon="compare" onClick={() => setStarting(true)}>
+          <Button icon="compare" onClick={() => setStarting(true)}>
             {t("compare.race")}
           </Button>
         )}
@@ -57,7 +57,7 @@ export default function Compare({ project }: PageProps) {
             icon="compare"
             title={t("compare.empty_title")}
             action={
-              <ButtonLink icon={trainable ? "train" : "collect"} look={trainable ? "plain" : "primary"} href={pathOf(p, trainable ? "train" : "collect")}>
+              <ButtonLink icon={trainable ? "train" : "collect"} look="primary" href={pathOf(p, trainable ? "train" : "collect")}>
                 {t(trainable ? "compare.empty_train" : "train.empty_action")}
               </ButtonLink>
             }

@@ -5,13 +5,13 @@ import { previewOf } from "@/api";
 import "./stage.css";
 
 function useUrl(blob: Blob): string | undefined {
-  const [url, setUrl] = useState<string>();
+  const [made, setMade] = useState<{ of: Blob; url: string }>();
   useEffect(() => {
-    const made = URL.createObjectURL(blob);
-    setUrl(made);
-    return () => URL.revokeObjectURL(made);
+    const url = URL.createObjectURL(blob);
+    setMade({ of: blob, url });
+    return () => URL.revokeObjectURL(url);
   }, [blob]);
-  return url;
+  return made?.of === blob ? made.url : undefined; // what belonged to the one before is gone
 }
 
 interface Props {

@@ -41,8 +41,16 @@ export function TriedFiles({ files, modality, onKeep, onClear }: { files: TriedF
           {files.map(({ id, file, answer }) => (
             <tr key={id} data-file={file.name} data-label={answer instanceof Error ? "" : answer.label}>
               <td className="try-file">{file.name}</td>
-              <td>{answer instanceof Error ? faultOf(answer, modality) : <VerdictBadge verdict={answer} />}</td>
-              <td className="right number">{answer instanceof Error ? "–" : percent(answer.confidence)}</td>
+              {answer instanceof Error ? (
+                <td colSpan={2}>{faultOf(answer, modality)}</td>
+              ) : (
+                <>
+                  <td>
+                    <VerdictBadge verdict={answer} />
+                  </td>
+                  <td className="right number">{percent(answer.confidence)}</td>
+                </>
+              )}
               {onKeep && <td className="try-add">{!(answer instanceof Error) && <IconButton icon="add" label={t("try.keep")} onClick={() => onKeep(answer)} />}</td>}
             </tr>
           ))}
