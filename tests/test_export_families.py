@@ -88,6 +88,8 @@ def settled(network: Network, seen: Any, classes: int = CLASSES) -> Any:
             part.p = 0.0
         if hasattr(part, "downsample"):  # a hundred random residual blocks would multiply the last bit of a number
             torch.nn.init.constant_((getattr(part, "bn3", None) or part.bn2).weight, 0.25)
+        if hasattr(part, "layer_scale"):  # begins at a millionth, where what a block does can hardly be seen
+            torch.nn.init.constant_(part.layer_scale, 0.25)
     noise = torch.rand(len(seen) // 2, *network.shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
     with torch.no_grad():
         module(torch.cat([seen[::2], noise]))
