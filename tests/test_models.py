@@ -164,6 +164,18 @@ def test_a_body_and_its_head_are_the_network(name: str) -> None:
     assert len(to_onnx(body, network.shape, "embedding")) > 3.8 * facts(name)["body_parameters"]  # proved against torch
 
 
+def test_multiply_adds_are_those_of_the_picture_that_is_seen() -> None:
+    """A quarter of the pixels, a quarter of the work."""
+    from handful.features.image import ImageFrontend
+    from handful.models import figures
+
+    network = models.get("mobilenet_v2")
+    assert isinstance(network, Network)
+    whole, small = (figures(network.sized(size), ImageFrontend(size)) for size in (224, 112))
+    assert whole == facts("mobilenet_v2") and small["body_parameters"] == whole["body_parameters"]
+    assert 3.8 < whole["body_macs"] / small["body_macs"] < 4.2
+
+
 def test_auxiliary_classifiers_of_a_published_file_are_left_out(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from handful.models._state import build

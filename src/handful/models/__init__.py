@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handful.errors import UsageError
+from handful.errors import MissingExtra, UsageError
 from handful.graph import Graph
 from handful.registry import Registry
 
@@ -255,13 +255,21 @@ def facts(name: str) -> dict[str, Any]:
 
 
 def figures(model: Model, frontend: Frontend) -> dict[str, Any]:
-    """As `facts`, of the network in `model` as it stands on `frontend`; needs torch where that is not the catalogued one."""
+    """As `facts`, of the network in `model` as it stands on `frontend`; without multiply-adds where that is not the catalogued
+    size and torch, which counts them, is not installed."""
     network = model.network
-    if network is None or network.on(frontend).shape == network.shape:
-        return facts(network.name) if network else {}
+    if network is None:
+        return {}
+    seen, known = network.on(frontend), facts(network.name)
+    listed = models.get(network.name).network if network.name in models else None
+    if listed is None or seen.shape == listed.shape:
+        return known
     from handful.models._facts import compute
 
-    return compute(network.on(frontend))
+    try:
+        return compute(seen)
+    except (ImportError, MissingExtra):
+        return {key: value for key, value in known.items() if key not in ("macs", "body_macs")}
 
 
 def digest(*parts: Any) -> str:
