@@ -1,8 +1,8 @@
 """The studies that presets repeat, on real data: python benchmarks/studies.py [--only NAME ...] [--kept FOLDER] [--no-run] -> benchmarks/STUDIES.md.
 
 `groups` and `mels`: a tiny Conv1d network on `yes` and `no` with 1 to 16 groups, and with 20 to 80 mel bands, speakers kept apart,
-three seeds; `plain`: its first row without augmentation. `digits`: six networks on spoken digits, speakers kept apart. `finetuning`:
-benchmarks/finetuning.py. Hours on two cores: every command keeps its output in the folder, is not run again, and what is missing is
+three seeds; `plain`: its first row without augmentation. `digits`: six networks on spoken digits, speakers kept apart. `ghost`: what
+ghost modules cost EfficientNetV2-S, both from scratch on the same small budget. `finetuning`: benchmarks/finetuning.py. Hours on two cores: every command keeps its output in the folder, is not run again, and what is missing is
 left out of the tables and named.
 """
 
@@ -26,6 +26,8 @@ YESNO = [DATA / "yesno", "--pattern", "{group}_{}", "--json", "--quiet"]
 ONE = ["--model", "conv1d_mel", "--strategy", "scratch", "--n-mels", 80, "--sample-rate-hz", 16_000]
 ONE += ["--epochs", 20, "--batch-size", 32, "--no-augment"]
 SEEDS = (0, 1, 2)
+GHOST = ["--models", "efficientnet_v2_s,ghost_efficientnet_v2_s", "--strategies", "scratch", "--input-size", 64]
+GHOST += ["--per-class", 40, "--epochs", 12, "--batch-size", 16]
 
 
 def commands(kept: Path) -> dict[str, list[list[Any]]]:
@@ -37,6 +39,7 @@ def commands(kept: Path) -> dict[str, list[list[Any]]]:
         "mels": [[*handful, "compare", *YESNO, "--preset", "conv1d-mels", "--seed", seed] for seed in SEEDS],
         "plain": [[*handful, "train", *YESNO, *ONE, "--seed", s, "--run", runs / f"plain-{s}"] for s in SEEDS],
         "digits": [[*handful, "compare", *DIGITS, "--preset", "digits", "--seed", 0]],
+        "ghost": [[*handful, "compare", *DIGITS, *GHOST, "--seed", 0]],
         "finetuning": [[sys.executable, HERE / "finetuning.py"]],
     }
 
@@ -76,6 +79,13 @@ def race(found: list[str]) -> list[str]:
     return lines
 
 
+def ghost(found: list[str]) -> list[str]:
+    """The race, and how far the second was behind the first on the same samples."""
+    worse = json.loads(found[0])["rows"][-1]
+    gap = [f"{100 * worse['difference'][key]:+.1f}" for key in ("value", "low", "high")]
+    return [*race(found), "", f"{worse['model']} against the other: {gap[0]} points (95 %: {gap[1]} to {gap[2]})."]
+
+
 def plain(found: list[str]) -> list[str]:
     scores = [json.loads(text)["score"] for text in found]
     each = "; ".join(f"{s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f})" for s in scores)
@@ -100,6 +110,7 @@ STUDIES = {
     "plain": ("The first of them without augmentation", plain),
     "mels": ("The same network on 20, 40 and 80 mel bands (`--preset conv1d-mels`), with augmentation", race),
     "digits": ("Six networks on spoken digits, each speaker tested by networks that never heard them (`--preset digits`)", race),
+    "ghost": ("EfficientNetV2-S and its ghost modules from scratch, spoken digits at 64 pixels, 40 of each and 12 epochs", ghost),
     "finetuning": ("Full fine-tuning against a probe, SqueezeNet 1.0 with ImageNet weights, test parts", finetuning),
 }  # fmt: skip
 
