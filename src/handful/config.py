@@ -190,7 +190,7 @@ def load_recipe(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"the recipe {path} cannot be read ({error.strerror})", "check the path given to --config"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the recipe {path} is not YAML", "compare it with recipe.yaml in a run directory") from error
     if not isinstance(content, dict):
         raise UsageError(f"the recipe {path} holds no settings", "write lines such as `model: squeezenet1_0`")

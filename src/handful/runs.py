@@ -142,7 +142,7 @@ class Run:
         """The content of run.json: what `train --json` printed."""
         try:
             value = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(
                 f"run.json of {shown(str(self.path))} cannot be read", "the run is damaged: train again"
             ) from error

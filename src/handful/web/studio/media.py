@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from handful.files import shown
 from handful.web.problems import Problem
@@ -106,9 +106,19 @@ def _large(limit: int) -> Problem:
 
 
 def attachment(path: Path, name: str, kind: str, temporary: bool = False) -> Response:
-    """A file to be saved, never shown; `temporary`: it is deleted when it was sent."""
-    after = BackgroundTask(path.unlink, missing_ok=True) if temporary else None
-    return FileResponse(path, headers={"Content-Disposition": disposition(name)}, media_type=kind, background=after)
+    """A file to be saved, never shown; `temporary`: it is deleted when it was sent, or could not be."""
+    response = _Passing if temporary else FileResponse
+    return response(path, headers={"Content-Disposition": disposition(name)}, media_type=kind)
+
+
+class _Passing(FileResponse):
+    """A file that is gone after the answer, also when nobody stayed to read it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            Path(self.path).unlink(missing_ok=True)
 
 
 def disposition(name: str) -> str:

@@ -7,7 +7,6 @@ sample ids when it is read, and what was mended meanwhile is left out. Knows no 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections import defaultdict
@@ -20,6 +19,7 @@ from handful.errors import DataError
 from handful.files import atomic_write, read_json_lines, shown, to_json
 from handful.reporting import words
 from handful.words import Words, load, retold, said, unpacked
+from handful.workflow.studio import shapes
 
 if TYPE_CHECKING:
     from handful.jobs import Job
@@ -117,11 +117,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _parsed(path: Path, changed: int) -> dict[str, Any]:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return kept if isinstance(kept, dict) and kept.get("format") == FORMAT else {}
-    except ValueError:
-        return {}
+    kept = shapes.read(path)
+    return kept if shapes.fits(kept, shapes.Findings) else {}
 
 
 def _open(opened: Project, kept: Mapping[str, Any]) -> list[tuple[int, dict[str, Any], list[str]]]:

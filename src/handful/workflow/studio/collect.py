@@ -245,10 +245,16 @@ def page(
 
 def file(studio: Studio, project: str, sample: str) -> tuple[Path, str]:
     """(the file as it was added, the name it came with)."""
+    from handful.projects import NotFound
+
     opened = studio.project(project)
     found = opened.sample(sample)
-    name = Path(found.name).name or found.id
-    return opened.path(sample), name if name.lower().endswith(f".{found.suffix}") else f"{name}.{found.suffix}"
+    path, name = opened.path(sample), Path(found.name).name or found.id
+    if not path.is_file():
+        raise NotFound(
+            f"the file of {shown(found.name)} is no longer in {opened.media}", "put it back, or delete the sample"
+        )
+    return path, name if name.lower().endswith(f".{found.suffix}") else f"{name}.{found.suffix}"
 
 
 def _shape(opened: Project) -> dict[str, Any]:

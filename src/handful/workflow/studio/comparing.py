@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handful import config
+from handful.errors import HandfulError
 from handful.metrics import paired
 from handful.reporting import plans, words
 from handful.words import load, retold
-from handful.workflow.studio import orders, records, training
+from handful.workflow.studio import orders, records, shapes, training
 from handful.workflow.studio.records import Record
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ class _Gap:
 
 def _gap(record: Record, best: Record) -> _Gap:
     """Samples whose label changed between the two runs do not count: they were asked different questions."""
-    own, other, rows = record.predictions(), best.predictions(), record.samples()
+    try:
+        own, other, rows = record.predictions(), best.predictions(), record.samples()
+    except HandfulError:  # damaged: nothing can be said of it
+        return _Gap(False, 0)
     both = sorted(sample for sample in own.keys() & other.keys() if own[sample].label == other[sample].label)
     if not both:
         a, b = record.result["score"], best.result["score"]
@@ -132,26 +136,25 @@ def _race(path: Path, texts: words.Words) -> dict[str, Any] | None:
     """None where the file is damaged."""
     from handful.workflow.studio.runs import score
 
-    try:
-        board = json.loads(path.read_text(encoding="utf-8"))
-        rows = [
-            {
-                "score": score(row["score"]), "tied_with_best": bool(row.get("tied_with_best")),
-                "recommended": bool(row.get("recommended")), "settings": _trainable(row.get("settings") or {}),
-                **{key: row[key] for key in ("name", "model", "strategy")},
-                **{key: row.get(key) for key in ("macro_f1", "parameters", "macs", "bytes", "latency_ms", "seconds")},
-                **{key: (row.get("difference") or {}).get(name) for key, name in _GAP},
-            }
-            for row in board["rows"]
-        ]  # fmt: skip
-        unfinished = [{key: row[key] for key in ("name", "why", "folds_done", "of")} for row in board["unfinished"]]
-        return {
-            "id": path.parent.name, "made": path.stat().st_mtime, "folds": retold(words.told(board, "folds", board["folds"]), load(texts.lang, "studio")),
-            "why": plans.race_why(texts, len(rows), sum(row["tied_with_best"] for row in rows)),
-            "rows": rows, "unfinished": unfinished,
-        }  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
+    board = shapes.read(path)
+    if not shapes.fits(board, shapes.Board):
         return None
+    rows = [
+        {
+            "score": score(row["score"]), "tied_with_best": bool(row.get("tied_with_best")),
+            "recommended": bool(row.get("recommended")), "settings": _trainable(row.get("settings") or {}),
+            **{key: row[key] for key in ("name", "model", "strategy")},
+            **{key: row.get(key) for key in ("macro_f1", "parameters", "macs", "bytes", "latency_ms", "seconds")},
+            **{key: (row.get("difference") or {}).get(name) for key, name in _GAP},
+        }
+        for row in board["rows"]
+    ]  # fmt: skip
+    unfinished = [{key: row[key] for key in ("name", "why", "folds_done", "of")} for row in board["unfinished"]]
+    return {
+        "id": path.parent.name, "made": path.stat().st_mtime, "folds": retold(words.told(board, "folds", board["folds"]), load(texts.lang, "studio")),
+        "why": plans.race_why(texts, len(rows), sum(row["tied_with_best"] for row in rows)),
+        "rows": rows, "unfinished": unfinished,
+    }  # fmt: skip
 
 
 def _trainable(settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handful.errors import FileError
+from handful.projects import NotFound
 from handful.workflow.studio.indexing import sample_row
 
 if TYPE_CHECKING:
@@ -62,11 +64,21 @@ def confirm(studio: Studio, project: str, name: str, choice: Mapping[str, Any]) 
 
 def _received(bring: Import, path: str, content: bytes | Path, table: bool = False) -> tuple[Received, int]:
     """(what became of it, its size)."""
-    if isinstance(content, bytes):
-        return bring.receive(path, content, len(content), table=table), len(content)
-    size = content.stat().st_size
-    with open(content, "rb") as file:
-        return bring.receive(path, file, size, table=table), size
+    with _wanted():
+        if isinstance(content, bytes):
+            return bring.receive(path, content, len(content), table=table), len(content)
+        size = content.stat().st_size
+        with open(content, "rb") as file:
+            return bring.receive(path, file, size, table=table), size
+
+
+@contextlib.contextmanager
+def _wanted() -> Iterator[None]:
+    """Raises NotFound where the place of a file went away while it came."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound("the import or its project was deleted meanwhile", "begin a new one") from error
 
 
 def _import(studio: Studio, project: str, name: str) -> Import:
@@ -108,7 +120,8 @@ def add_to_take(
         number += 1
         called = f"{take.id}-{number:03d}.{suffix}"
         try:
-            found = opened.add(clip, take.label, called, take=take.id)
+            with _wanted():
+                found = opened.add(clip, take.label, called, take=take.id)
         except FileError as error:  # nobody has seen that name yet
             raise FileError(
                 error.message.replace(called, "the recording" if suffix == "wav" else "the picture"),

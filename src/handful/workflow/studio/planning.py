@@ -151,9 +151,13 @@ def _spent(record: records.Record) -> _Spent:
     embedding, fitting = (sum(float(seconds.get(s) or 0.0) for s in stages) for stages in (_EMBEDDING, _FITTING))
     total = float(seconds.get("total") or 0.0)
     epochs = record.recipe.get("epochs")
+    try:
+        seen = frozenset(record.samples())
+    except HandfulError:
+        seen = frozenset()
     return _Spent(
         embedding, fitting, max(0.0, total - embedding - fitting), int(record.result.get("samples") or 0),
-        epochs if isinstance(epochs, int) else None, frozenset(record.samples()),
+        epochs if isinstance(epochs, int) else None, seen,
     )  # fmt: skip
 
 

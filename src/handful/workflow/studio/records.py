@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.config import load_recipe
-from handful.errors import HandfulError
+from handful.errors import HandfulError, RunError
 from handful.files import atomic_write, to_json
 from handful.projects import NotFound
+from handful.projects.names import visible
 from handful.reporting.evidence import Prediction, averaged
 from handful.runs import Run
+from handful.workflow.studio import shapes
 
 if TYPE_CHECKING:
     from handful.projects import Project
@@ -53,12 +55,12 @@ class Record:
     @property
     def name(self) -> str:
         """As the user called it, else its number, else what it is. Pages say the number in their language."""
-        try:
-            return str(json.loads((self.path / NAME).read_text(encoding="utf-8"))["name"])
-        except (OSError, ValueError, KeyError, TypeError):
-            numbered = number(self.id)
-            method = f"{self.result.get('model', '?')}, {self.result.get('strategy', '?')}"
-            return method if numbered is None else f"Training {numbered}"
+        given = shapes.read(self.path / NAME)
+        if isinstance(given, dict) and isinstance(given.get("name"), str):
+            return visible(given["name"])
+        numbered = number(self.id)
+        method = f"{self.result.get('model', '?')}, {self.result.get('strategy', '?')}"
+        return method if numbered is None else f"Training {numbered}"
 
     @property
     def named(self) -> bool:
@@ -77,11 +79,14 @@ class Record:
 
     @property
     def fingerprint(self) -> str:
-        """Of the labels that it was trained on, see `fingerprint`."""
-        table = Path(str(self.recipe.get("labels") or ""))
-        if table.parent.name == SNAPSHOTS and table.is_file():
-            return _table_fingerprint(table, _changed(table))
-        return fingerprint((sample, str(row["label"])) for sample, row in self.samples().items())
+        """Of the labels that it was trained on, see `fingerprint`; empty where they are damaged."""
+        table = self.path.parent.parent / SNAPSHOTS / Path(str(self.recipe.get("labels") or "")).name
+        try:
+            if table.is_file():
+                return _table_fingerprint(table, _changed(table))
+            return fingerprint((sample, row["label"]) for sample, row in self.samples().items())
+        except HandfulError:
+            return ""
 
 
 def all_of(project: Project) -> list[Record]:
@@ -97,9 +102,14 @@ def all_of(project: Project) -> list[Record]:
 
 
 def find(project: Project, run: str) -> Record:
-    """Raises NotFound."""
+    """Raises NotFound, or RunError for one that is damaged."""
+    return read(folder(project, run))
+
+
+def folder(project: Project, run: str) -> Path:
+    """The directory of a finished run, damaged or not. Raises NotFound."""
     if RUN_ID.fullmatch(run) and (project.runs / run / "run.json").is_file():
-        return _record(project.runs / run, _changed(project.runs / run / "run.json"))
+        return project.runs / run
     raise NotFound("there is no such run", "it may have been deleted: reload the page")
 
 
@@ -165,25 +175,38 @@ def _changed(path: Path) -> int:
 
 @lru_cache(maxsize=256)
 def _record(path: Path, changed: int) -> Record:
-    run = Run.open(path)
-    result = run.result
-    recipe = load_recipe(run.file("recipe.yaml")) if run.has("recipe.yaml") else {}
+    with shapes.readable(path):
+        run = Run.open(path)
+        result = run.result
+        recipe = load_recipe(run.file("recipe.yaml")) if run.has("recipe.yaml") else {}
+    if not shapes.fits(result, shapes.Result):
+        raise RunError(f"the run {path.name} is damaged (run.json)", "delete it, or train again")
     # run.json is written again when a curve is added; the recipe is written once.
     made = run.file("recipe.yaml") if run.has("recipe.yaml") else run.file("run.json")
-    return Record(path.name, path, made.stat().st_mtime, result, recipe)
+    return Record(path.name, path, made.stat().st_mtime, result, {key: v for key, v in recipe.items() if _flat(v)})
+
+
+def _flat(value: Any) -> bool:
+    """Settings are; in YAML, a list of lists of itself takes no more room, but for ever to write out."""
+    plain = (str, int, float, bool, type(None))
+    return isinstance(value, plain) or (isinstance(value, list) and all(isinstance(one, plain) for one in value))
 
 
 @lru_cache(maxsize=8)
 def _samples(path: Path, changed: int) -> dict[str, dict[str, Any]]:
-    return {str(row["id"]): row for row in Run(path).rows("samples.jsonl") if isinstance(row, dict) and "id" in row}
+    with shapes.readable(path):
+        rows = Run(path).rows("samples.jsonl")
+    if not shapes.fits(rows, list[shapes.SampleRow]):
+        raise RunError(f"the run {path.name} is damaged (samples.jsonl)", "delete it, or train again")
+    return {row["id"]: row for row in rows}
 
 
 @lru_cache(maxsize=8)
 def _predictions(path: Path, changed: int) -> dict[str, Prediction]:
-    run = Run(path)
-    ids = {str(row["file"]): str(row["id"]) for row in run.rows("samples.jsonl")}
-    classes = [str(name) for name in run.result.get("classes") or []]
-    found = averaged(run.rows("out_of_fold.jsonl"), classes)
+    ids = {row["file"]: sample for sample, row in _samples(path, _changed(path / "samples.jsonl")).items()}
+    with shapes.readable(path):
+        run = Run(path)
+        found = averaged(run.rows("out_of_fold.jsonl"), [str(name) for name in run.result.get("classes") or []])
     return {ids[p.file]: p for p in found if p.file in ids}
 
 

@@ -5,14 +5,13 @@ What comes back has the shapes of the wire. Reads run directories; writes nothin
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handful.errors import BusyError
+from handful.errors import BusyError, HandfulError
 from handful.files import atomic_write, shown, to_json
 from handful.projects import NotFound
 from handful.reporting import advice, evidence, page, words
@@ -20,7 +19,7 @@ from handful.reporting.evidence import Prediction
 from handful.reporting.words import Name, Number
 from handful.workflow.explain import FOLDER as EXPLANATIONS
 from handful.workflow.explain import OURS
-from handful.workflow.studio import orders, records
+from handful.workflow.studio import orders, records, shapes
 from handful.workflow.studio.comparing import comparison as comparison
 from handful.workflow.studio.records import Record
 
@@ -85,11 +84,17 @@ def score(found: Any) -> dict[str, Any] | None:
 
 def latency_ms(record: Record) -> float | None:
     """Of one file at a time, as its ONNX export was measured; None: not exported yet."""
-    try:
-        rows = json.loads((record.path / "exports" / "benchmark.json").read_text(encoding="utf-8"))["rows"]
-        return float(next(row["batch_1_ms"] for row in rows if row["format"] == "onnx"))
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
-        return None
+    found: float | None = (
+        measured(record.path / "exports" / "benchmark.json", shapes.Speed).get("onnx", {}).get("batch_1_ms")
+    )
+    return found
+
+
+def measured(file: Path, shape: type[shapes.Kept]) -> dict[str, dict[str, Any]]:
+    """Rows of a file that `handful export` keeps beside its files, by format; none where it is damaged."""
+    found = shapes.read(file)
+    rows = found.get("rows") if isinstance(found, dict) else None
+    return {row["format"]: row for row in rows if shapes.fits(row, shape)} if isinstance(rows, list) else {}
 
 
 def detail(studio: Studio, project_id: str, run: str, lang: str = "en") -> dict[str, Any]:
@@ -97,16 +102,18 @@ def detail(studio: Studio, project_id: str, run: str, lang: str = "en") -> dict[
     project = studio.project(project_id)
     record, texts = records.find(project, run), words.load(lang)
     result = record.result
-    said = [texts.say(sentence) for sentence in words.verdict(result)]
-    test = result.get("test") or {}
-    if test.get("value") is not None:
-        key = "headline.test_share" if words.right_of(test) is None else "headline.test"
-        said.append(texts.text(key, **words.measured(test, "test")))
+    with shapes.readable(record.path):
+        said = [texts.say(sentence) for sentence in words.verdict(result)]
+        test = result.get("test") or {}
+        if test.get("value") is not None:
+            key = "headline.test_share" if words.right_of(test) is None else "headline.test"
+            said.append(texts.text(key, **words.measured(test, "test")))
+        advised, named = advice.advice(result, lang), _named(result, words.load(lang, "studio"))
     now = {sample.id: sample.label for sample in project.samples}
     before = {sample: str(row["label"]) for sample, row in record.samples().items()}
     return {
-        "card": card(record, labels_now(project)), "headline": said, "advice": advice.advice(result, lang),
-        "result": result, "curve": result.get("curve"), "named": _named(result, words.load(lang, "studio")),
+        "card": card(record, labels_now(project)), "headline": said, "advice": advised,
+        "result": result, "curve": result.get("curve"), "named": named,
         "changed": [sample for sample, label in before.items() if sample in now and now[sample] != label],
         "gone": sum(sample not in now for sample in before),
     }  # fmt: skip
@@ -144,21 +151,29 @@ def delete(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     from handful.workflow.studio import collect
 
     project = studio.project(project_id)
-    record = records.find(project, run)
+    path, name = records.folder(project, run), _called(project, run)
     for job in studio.queue.list(project.id):
         if job.run == run and job.active:
-            raise BusyError(f"the run {record.name} is in use by a job", "stop the job first")
-    name, named = record.name, record.named
+            raise BusyError(f"the run {name} is in use by a job", "stop the job first")
+    named = (path / records.NAME).is_file()
     target = project.folder / records.TRASH / "runs" / run
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(record.path, target)
+    os.replace(path, target)
     stamp = {"name": name, "number": None if named else records.number(run), "revision": project.revision}
     atomic_write(target / _STAMP, to_json(stamp) + "\n")
     _tell(studio, project)
     return {
         "said": f"deleted the run {shown(name)}", "action": DELETION + run, "project": collect.project(studio, project_id),
     }  # fmt: skip
+
+
+def _called(project: Project, run: str) -> str:
+    """The name of a run; its id where it is damaged."""
+    try:
+        return records.find(project, run).name
+    except HandfulError:
+        return run
 
 
 def deletion(project: Project) -> dict[str, Any] | None:
@@ -186,10 +201,8 @@ def _deleted_last(project: Project) -> Path | None:
 
 
 def _stamp(place: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((place / _STAMP).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
+    found = shapes.read(place / _STAMP)
+    return found if isinstance(found, dict) and "name" in found else {}
 
 
 def restore(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
@@ -204,12 +217,10 @@ def restore(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     project.runs.mkdir(exist_ok=True)
     os.replace(place, project.runs / run)
     _tell(studio, project)
-    name = records.find(project, run).name
     return {
-        "said": f"brought back the run {shown(name)}",
-        "action": None,
+        "said": f"brought back the run {shown(_called(project, run))}", "action": None,
         "project": collect.project(studio, project_id),
-    }
+    }  # fmt: skip
 
 
 # -- what it says of samples ---------------------------------------------------------------------------------------------------
@@ -285,24 +296,23 @@ def report(studio: Studio, project_id: str, run: str, lang: str = "en") -> str:
     """The report as HTML: the run's own where it is in this language, else made now."""
     record = records.find(studio.project(project_id), run)
     own = record.path / "report.html"
-    if own.is_file():
-        text = own.read_text(encoding="utf-8")
-        if re.search(rf'<html[^>]*\slang="{lang}"', text[:500]):
-            return text
-    return page.render(evidence.read(record.path), words.load(lang))
+    with shapes.readable(record.path):
+        if own.is_file():
+            text = own.read_text(encoding="utf-8")
+            if re.search(rf'<html[^>]*\slang="{lang}"', text[:500]):
+                return text
+        return page.render(evidence.read(record.path), words.load(lang))
 
 
 def explanations(studio: Studio, project_id: str, run: str, lang: str = "en") -> list[dict[str, Any]]:
     """What explain jobs left with the run."""
     project = studio.project(project_id)
     record, texts = records.find(project, run), words.load(lang)
-    try:
-        rows = json.loads((record.path / "explanations.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
+    rows = shapes.read(record.path / "explanations.json")
+    kept = [row for row in rows if shapes.fits(row, shapes.Explanation)] if isinstance(rows, list) else []
     ids = {str(row["file"]): sample for sample, row in record.samples().items()}
     there = {sample.id: sample for sample in project.samples}
-    return [_explained(row, texts, ids, there) for row in rows if isinstance(row, dict) and row.get("overlay")]
+    return [_explained(row, texts, ids, there) for row in kept if row["overlay"]]
 
 
 def _explained(

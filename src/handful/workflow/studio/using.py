@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import json
 import re
 import threading
 import time
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
 from handful.projects import NotFound
-from handful.workflow.studio import records
+from handful.workflow.studio import records, runs, shapes
 from handful.workflow.studio.records import Record
 
 if TYPE_CHECKING:
@@ -168,7 +167,10 @@ def exports(studio: Studio, project_id: str, run: str) -> list[dict[str, Any]]:
 
     record = records.find(studio.project(project_id), run)
     folder = record.path / "exports"
-    proofs, speeds = (_rows(folder / name) for name in ("proofs.json", "benchmark.json"))
+    proofs, speeds = (
+        runs.measured(folder / "proofs.json", shapes.Proof),
+        runs.measured(folder / "benchmark.json", shapes.Speed),
+    )
     found = []
     for name in exporters.names():
         exporter = exporters.get(name)
@@ -176,14 +178,6 @@ def exports(studio: Studio, project_id: str, run: str) -> list[dict[str, Any]]:
         if name in proofs and path.exists():
             found.append(_card(record, name, exporter, path, proofs[name], speeds))
     return found
-
-
-def _rows(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a file that `handful export` keeps beside its files, by format."""
-    try:
-        return {str(row["format"]): row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def _card(

@@ -1,0 +1,344 @@
+"""What strangers and accidents do to a studio, over a real socket: wild values for every route, damaged and hostile files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handful.web.studio.openapi import document
+from handful.web.studio.server import StudioServer
+
+from .test_projects import ATTACKS
+from .test_serve import received
+from .test_studio_server import TOKEN, Answer, Client, waited_for
+
+RUN = "0123456789abcdef"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Filled:
+    """A studio with one project that has pictures, findings and the run `RUN` with explanations."""
+
+    def __init__(self, server: StudioServer, photos: Path, run: Path) -> None:
+        self.server, self.client = server, Client(server.port, token=TOKEN)
+        self.id = self.client("POST", "/api/projects", {"name": "x"}).json["id"]
+        project = server.studio.project(self.id)
+        for path in sorted(photos.glob("*/*"))[::3]:
+            project.add(path.read_bytes(), path.parent.name, path.name)
+        self.folder, self.sample = project.folder, project.samples[0].id
+        self.run = self.folder / "runs" / RUN
+        shutil.copytree(run, self.run)
+        finding = {
+            "kind": "corrupt",
+            "severity": "error",
+            "message": "torn",
+            "files": [project.samples[0].file],
+            "fix": "",
+        }
+        kept = {"format": 1, "made": 1.0, "labels": "", "findings": [finding], "suggested": {}, "skipped": []}
+        project.findings.write_text(json.dumps(kept))
+        shown = {
+            "file": project.samples[0].file, "label": "red", "predicted": "red", "confidence": 0.5, "method": "occlusion",
+            "before": "explanations/a.jpg", "overlay": "explanations/b.jpg", "filtered": None,
+            "deletion": {"passed": True, "salient": 0.2, "random": 0.1},
+        }  # fmt: skip
+        (self.run / "explanations.json").write_text(json.dumps([shown]))
+        (self.run / "exports").mkdir(exist_ok=True)
+        shutil.copy(self.run / "model.onnx", self.run / "exports" / "model.onnx")
+        proof = {"format": "onnx", "bytes": 1, "max_error": 0.0, "agree": 8, "n": 8, "latency_ms": 1.0, "drop": None}
+        (self.run / "exports" / "proofs.json").write_text(json.dumps({"rows": [proof]}))
+        (self.run / "exports" / "benchmark.json").write_text(
+            json.dumps({"rows": [{"format": "onnx", "batch_1_ms": 1.0}]})
+        )
+
+    def known(self, path: str) -> dict[str, str]:
+        """What stands in a path: of imports and takes new ones, since a change may end them."""
+        at = f"/api/projects/{self.id}"
+        found = {"p": self.id, "r": RUN, "s": self.sample, "f": "0" * 16, "j": "0" * 12, "name": "model.onnx"}
+        if "{i}" in path:
+            found["i"] = self.client("POST", at + "/imports").json["id"]
+        if "{t}" in path:
+            found["t"] = self.client("POST", at + "/takes", {"label": "a", "source": "webcam"}).json["id"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def photo_run_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import handful
+
+    settings = {"model": "statistics", "strategy": "prototype", "weights": "none", "repeats": 1}
+    return Path(handful.train(photos, run=tmp_path_factory.mktemp("runs") / "quick", **settings).path)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def filled(tmp_path: Path, photos: Path, photo_run_folder: Path) -> Iterator[Filled]:
+    with StudioServer(folder=tmp_path / "data", port=0, token=TOKEN) as server:
+        yield Filled(server, photos, photo_run_folder)
+
+
+def answered(answer: Answer, asked: object, capfd: pytest.CaptureFixture[str] | None = None) -> None:
+    """No fault of ours, and errors in one shape."""
+    said = capfd.readouterr().err if capfd and answer.status == 500 else ""
+    assert answer.status < 500, (asked, answer.body[:300], said)
+    assert b"Traceback" not in answer.body, asked
+    if answer.status >= 400 and answer.status != 416:
+        assert answer.headers["content-type"] == "application/problem+json", (asked, answer.status)
+
+
+# -- wild values for every route ---------------------------------------------------------------------------------------
+
+WORDS = (
+    "..", "%2e%2e", "%00", "%ff", "%ed%a0%80", "%e2%80%ae", "__proto__", "None", "-1", "9" * 400, "NaN", "1e999", "--help", "x" * 5000,
+    "%0d%0aX-Evil:%201", "'%20or%201=1--", "%7b%7b7*7%7d%7d", "a,b,,", "%F0%9F%A6%9C",
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None, True, -1, 1e308, 2**70, "", "\ud800", "a\0b", "x" * 5000, "\u202e", "__proto__", "-rf", "../../etc/passwd", [], {}, [[]],
+    [None], {"__proto__": 1}, {"": ""}, {"a": {"b": [1e308]}},
+)  # fmt: skip
+BODIES = (
+    b"", b"null", b"[]", b"{", b'"x"', b"NaN", b"\xff\xfe\0", b"[" * 100_000, b'{"name":' * 3000 + b"1" + b"}" * 3000,
+    b'{"name":Infinity}', b'{"name":"a","name":["b"]}', b"1" * 6000, b"PK\x03\x04" + bytes(50), PNG + bytes(50),
+)  # fmt: skip
+# What begins work of minutes: asked with wild names only.
+_LONG = {"/api/projects/sample", "/api/projects/{p}/jobs"}
+
+
+def example(api: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """A value that a shape of the interface allows."""
+    while "$ref" in schema or "anyOf" in schema:
+        schema = (
+            schema["anyOf"][0] if "anyOf" in schema else api["components"]["schemas"][schema["$ref"].split("/")[-1]]
+        )
+    if "enum" in schema:
+        return schema["enum"][-1]
+    if schema.get("type") == "object":
+        wanted = schema.get("required", [])
+        return {name: example(api, part) for name, part in schema.get("properties", {}).items() if name in wanted}
+    if schema.get("type") == "array":
+        return [example(api, schema["items"])]
+    return {"string": "red", "integer": 1, "number": 1.0, "boolean": False}.get(schema.get("type", ""))
+
+
+def wild(
+    api: dict[str, Any], path: str, method: str, operation: dict[str, Any]
+) -> Iterator[tuple[dict[str, str], str, Any]]:
+    """(what stands in the path, query, body): one of them wild, the others as they should be."""
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema")
+    body = example(api, schema) if schema else PNG if content else None
+    queries = [p for p in operation.get("parameters", []) if p["in"] == "query"]
+    needed = "&".join(f"{p['name']}=x" for p in queries if p.get("required"))
+    for name in re.findall(r"\{(\w+)\}", path):
+        for word in WORDS:
+            yield {name: word}, needed, body
+    if path in _LONG or method == "delete":
+        return
+    for query in queries:
+        for word in WORDS:
+            yield {}, f"{query['name']}={word}", body
+    if content:
+        for raw in BODIES:
+            yield {}, needed, raw
+    if schema:
+        for field in [*api["components"]["schemas"][schema["$ref"].split("/")[-1]]["properties"], "unheard_of"]:
+            for value in VALUES:
+                yield {}, needed, {**body, field: value}
+                yield {}, needed, {**body, field: [value]}
+    yield {}, needed, body
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("area", ["check", "imports", "machine", "projects", "runs", "samples", "train", "use"])
+def test_no_request_is_a_fault(filled: Filled, area: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """F-114, F-127, F-128: every route with values that nobody should send."""
+    api = json.loads(document())
+    asked = 0
+    for path, operations in api["paths"].items():
+        for method, operation in operations.items():
+            for words, query, body in wild(api, path, method, operation) if operation["tags"] == [area] else ():
+                places = filled.known(path) | words
+                where = re.sub(r"\{(\w+)\}", lambda found, at=places: at[found[1]], path)  # type: ignore[misc]
+                answer = filled.client(method.upper(), f"{where}?{query}", body)
+                answered(answer, (method, where[:200], query[:200], repr(body)[:200]), capfd)
+                asked += 1
+    assert asked > 0
+    assert filled.client("GET", f"/api/projects/{filled.id}").status == 200
+
+
+# -- files that are damaged, or were made to do harm -------------------------------------------------------------------
+
+TORN = (b"", b"null", b"[]", b"{}", b"{", b"\xff\xfe\0", b"[" * 100_000, b'{"model": "\\ud800"}')
+WRONG: tuple[Any, ...] = (None, "x", [], {}, -1, [1], 1e999)
+
+
+def changed(value: Any, depth: int = 0) -> Iterator[Any]:
+    """`value` with one thing in it missing or of another type."""
+    if isinstance(value, dict) and depth < 3:
+        for key, inner in value.items():
+            yield {other: kept for other, kept in value.items() if other != key}
+            yield from ({**value, key: wrong} for wrong in WRONG if type(wrong) is not type(inner))
+            yield from ({**value, key: part} for part in changed(inner, depth + 1))
+    elif isinstance(value, list) and value and depth < 3:
+        yield from ([wrong, *value[1:]] for wrong in WRONG if type(wrong) is not type(value[0]))
+        yield from ([part, *value[1:]] for part in changed(value[0], depth + 1))
+
+
+def damaged(content: bytes, suffix: str) -> list[bytes]:
+    """Torn and strange contents of a file, a few of each kind."""
+    found = list(TORN)
+    if suffix == ".json":
+        found += [json.dumps(value).encode() for value in changed(json.loads(content))]
+    elif suffix == ".jsonl":
+        first, *rest = content.splitlines()
+        found += [b"\n".join([json.dumps(value).encode(), *rest]) for value in changed(json.loads(first))]
+    step = max(1, (len(found) - len(TORN)) // 12)
+    return found[: len(TORN)] + found[len(TORN) :: step]
+
+
+KEPT = (
+    "run.json", "samples.jsonl", "out_of_fold.jsonl", "recipe.yaml", "name.json", "explanations.json", "model.onnx", "vectors.json",
+    "exports/proofs.json", "exports/benchmark.json", "../../findings.json",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KEPT)
+def test_a_damaged_file_is_said_and_hides_nothing_else(
+    filled: Filled, name: str, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """F-8, F-106, F-110: whole projects come from strangers, too. What is damaged is said; lists go on without it."""
+    at, client = f"/api/projects/{filled.id}", filled.client
+    own = [f"{at}/runs/{RUN}{rest}" for rest in ("", "/predictions", "/report?lang=ru", "/explanations", "/exports")]
+    lists = ["/api/projects", at, f"{at}/runs", f"{at}/comparison", f"{at}/samples?sort=doubt", f"{at}/findings"]
+    file = (filled.run / name).resolve()
+    content = file.read_bytes() if file.is_file() else b'{"name": "x"}'
+    recipes = [
+        b"labels: [1]",
+        b"- 1",
+        b"a: &a [*a]",
+        b"!!python/object/apply:os._exit [1]",
+        b"x: " + b"[" * 5000,
+        bomb(),
+    ]
+    for number, wrong in enumerate(recipes if name == "recipe.yaml" else damaged(content, file.suffix)):
+        file.write_bytes(wrong)
+        # Files are remembered by their time, which two writes may share.
+        os.utime(file, ns=(number * 10**9, number * 10**9))
+        for where in own + [f"{at}/map"]:
+            answered(client("GET", where), (where, wrong[:200]), capfd)
+        for where in lists:
+            answer = client("GET", where)
+            assert answer.status == 200, (where, wrong[:200], answer.body[:300], capfd.readouterr().err)
+        answered(
+            client("POST", f"{at}/plan", {"settings": {"weights": "none", "model": "statistics"}}), wrong[:200], capfd
+        )
+    answered(client("POST", f"{at}/runs/{RUN}/predict", (photos / "red" / "00.png").read_bytes()), name, capfd)
+
+
+def bomb() -> bytes:
+    """Ten lists, each of ten times the one before."""
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    return "\n".join([*rows, "head: *a9"]).encode()
+
+
+def test_a_studio_begins_and_deletes_what_is_damaged(tmp_path: Path, photos: Path, photo_run_folder: Path) -> None:
+    """A run that cannot be read keeps neither the index from being made again nor itself from being deleted."""
+    with StudioServer(folder=tmp_path / "data", port=0, token=TOKEN) as server:
+        filled = Filled(server, photos, photo_run_folder)
+        (filled.run / "run.json").write_text(
+            '{"score": {"value": "x", "low": [], "high": {}, "n": null}, "classes": 5}'
+        )
+    (tmp_path / "data" / "studio.sqlite").unlink()
+    with StudioServer(folder=tmp_path / "data", port=0, token=TOKEN) as server:
+        client, at = Client(server.port, token=TOKEN), f"/api/projects/{filled.id}"
+        assert client("GET", f"{at}/runs").json == []
+        found = client("GET", f"{at}/runs/{RUN}").problem(422)
+        assert "damaged" in found["detail"] and "delete" in found["hint"]
+        assert client("DELETE", f"{at}/runs/{RUN}").status == 200
+        client("GET", f"{at}/runs/{RUN}").problem(404)
+        assert client("POST", f"{at}/undo").status == 200
+        client("GET", f"{at}/runs/{RUN}").problem(422)
+
+
+def test_a_medium_that_somebody_removed_is_said(filled: Filled) -> None:
+    """F-23"""
+    next(filled.folder.glob(f"media/*/{filled.sample}.*")).unlink()
+    at = f"/api/projects/{filled.id}/samples/{filled.sample}"
+    found = filled.client("GET", f"{at}/file").problem(404)
+    assert "no longer" in found["detail"] and found["hint"]
+    for rest in ("/thumb", "/preview", "/wave", "/spectrogram"):
+        answered(filled.client("GET", at + rest), rest)
+    filled.client("GET", f"/api/projects/{filled.id}/archive").problem(422)
+    assert not list(filled.server.studio.upload_folder().iterdir())
+
+
+# -- archives ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_hostile_archive_is_refused_on_every_way_in(filled: Filled, tmp_path: Path) -> None:
+    """F-81 to F-88: nothing is written outside, nothing of it stays inside."""
+    at = f"/api/projects/{filled.id}/imports"
+    bring = filled.client("POST", at).json["id"]
+
+    def there() -> set[Path]:
+        return {path for path in tmp_path.rglob("*") if ".sqlite" not in path.name}
+
+    before = there()
+    for name in [name for name in ATTACKS if name not in ("nothing", "too many", "too large", "large member")]:
+        content, why = ATTACKS[name]
+        for method, where in (("PUT", f"{at}/{bring}/files?path=a.zip"), ("POST", "/api/projects/archive")):
+            found = filled.client(method, where, content)
+            problem = found.problem(413 if "lists" in why else 422)
+            assert re.search(f"{why}|holds no handful project", problem["detail"]) and problem["hint"], (name, problem)
+            assert "\n" not in problem["detail"]
+    assert filled.client("GET", f"{at}/{bring}").json["received"] == []
+    assert there() == before and len(filled.client("GET", "/api/projects").json) == 1
+
+
+# -- what goes away while it is used -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["import", "project"])
+def test_an_upload_whose_place_is_deleted_meanwhile_is_told(filled: Filled, gone: str, photos: Path) -> None:
+    """F-42"""
+    at = f"/api/projects/{filled.id}"
+    bring = filled.client("POST", f"{at}/imports").json["id"]
+    body = (photos / "red" / "01.png").read_bytes()
+    head = (
+        f"PUT {at}/imports/{bring}/files?path=a/1.png HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", filled.client.port), timeout=20) as connection:
+        connection.sendall(f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:100])
+        time.sleep(0.2)
+        where = f"{at}/imports/{bring}" if gone == "import" else at
+        assert filled.client("DELETE", where).status == 204
+        connection.sendall(body[100:])
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 404 ") and b'"hint"' in answer
+    assert not list(filled.server.studio.upload_folder().iterdir())
+
+
+def test_a_download_that_nobody_reads_leaves_no_file(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F-116: a project is packed for each download; who leaves or never reads must not fill the disk."""
+    monkeypatch.setattr(filled.server.application._door, "_send_time", 0.3)
+    with open(filled.run / "large.bin", "wb") as file:
+        file.write(os.urandom(20_000_000))  # more than a socket holds
+    head = f"GET /api/projects/{filled.id}/archive HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    for leaves in (True, False):
+        with socket.create_connection(("127.0.0.1", filled.client.port), timeout=20) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(head.encode())
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            if leaves:
+                connection.close()
+            waited_for(lambda: not list(filled.server.studio.upload_folder().iterdir()))
