@@ -113,6 +113,8 @@ def test_tables_for_audacity_and_raven() -> None:
         "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
     ]  # fmt: skip
     assert row.split("\t") == ["1", "Spectrogram 1", "1", "1.250000", "2.500000", "0", "8000", "a b c", "0.7500"]
+    formula = [Segment(0.0, 1.0, "=1+1", 0.5)]
+    assert written(formula, "x.csv", "-x.wav", 8000).splitlines()[1] == "'-x.wav,0.000,1.000,'=1+1,0.5000"  # F-89
 
 
 def test_a_table_is_written_when_listening_is_broken_off(sound_run: Any, recording: Path, tmp_path: Path) -> None:

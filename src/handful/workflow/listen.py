@@ -22,6 +22,7 @@ import numpy as np
 from handful.errors import FileError, HandfulError, UsageError
 from handful.files import atomic_write, shown
 from handful.registry import optional
+from handful.sheets import guarded
 
 BATCH = 16  # windows in one run of the graph, of recordings played fast
 BEHIND_S = 30.0  # of microphone that may wait
@@ -375,6 +376,7 @@ def written(segments: Sequence[Segment], name: str, file: str, highest_hz: float
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(("file", "start_s", "end_s", "label", "confidence"))
         rows.writerows(
-            (shown(file), f"{s.start_s:.3f}", f"{s.end_s:.3f}", s.label, f"{s.confidence:.4f}") for s in segments
+            (guarded(shown(file)), f"{s.start_s:.3f}", f"{s.end_s:.3f}", guarded(s.label), f"{s.confidence:.4f}")
+            for s in segments
         )
     return text.getvalue()
