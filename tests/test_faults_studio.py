@@ -200,7 +200,7 @@ def damaged(content: bytes, suffix: str) -> list[bytes]:
     elif suffix == ".jsonl":
         first, *rest = content.splitlines()
         found += [b"\n".join([json.dumps(value).encode(), *rest]) for value in changed(json.loads(first))]
-    step = max(1, (len(found) - len(TORN)) // 12)
+    step = max(1, (len(found) - len(TORN)) // 6)
     return found[: len(TORN)] + found[len(TORN) :: step]
 
 

@@ -232,6 +232,13 @@ def test_nothing_is_queued_that_cannot_be_done(client: Client, project: str, tra
         {"kind": "train", "settings": {"start": "/etc"}},
         {"kind": "train", "settings": {"weights": "/etc/passwd"}},
         {"kind": "train", "settings": {"model": "resnet_18"}},
+        {"kind": "train", "settings": {"model": "/etc/passwd"}},
+        {"kind": "train", "settings": {"model": "statistics+mine.onnx"}},
+        {"kind": "train", "settings": {"model": "timm/../x"}},
+        {"kind": "check", "settings": {"model": "/etc/passwd"}},
+        {"kind": "compare", "settings": {"models": ["/etc/passwd"]}},
+        {"kind": "compare", "settings": {"vary": {"model": ["/etc/passwd"]}}},
+        {"kind": "compare", "settings": {"vary": {"weights": ["/etc/passwd"]}}},
         {"kind": "train", "preset": "images-004"},
         {"kind": "train", "preset": "../quick"},
         {"kind": "train", "run": trained["run"]},  # no network in it

@@ -7,6 +7,7 @@ run goes) is never asked: it cannot be given either.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 RACE = ("models", "strategies", "vary", "budget")  # settings of a race beside the recipe's
 RACES = "races"
 MOST_EXPLAINED = 100
+_MODEL = re.compile(r"[^/\\.:]*|timm/[\w.-]+", re.ASCII)  # the catalogue's, or one of another library's
 LOOKED_AT = 200  # files whose headers decide what kind of sounds these are
 
 
@@ -84,11 +86,18 @@ def recipe(project: Project, settings: Mapping[str, Any], preset: str | None, ra
     for key in settings:
         if key.replace("-", "_") in config.ELSEWHERE:
             raise UsageError(f"{key} cannot be set here", "the project decides it")
-    weights = settings.get("weights")
-    if weights is not None and str(weights).lower() != "none":
-        raise UsageError("weights cannot be a file here", "choose a model, or weights: none")
+    no_files(settings)
     own = [{key: value for key, value in layer.items() if key not in RACE} for layer in [*layers, settings]]
     return resolve(*own, {"modality": project.modality})
+
+
+def no_files(settings: Mapping[str, Any]) -> None:
+    """Raises UsageError for weights or a model that would be read from a file of this machine, whoever asks."""
+    weights, model = settings.get("weights"), str(settings.get("model") or "")
+    if weights is not None and str(weights).lower() != "none":
+        raise UsageError("weights cannot be a file here", "choose a model, or weights: none")
+    if not all(_MODEL.fullmatch(part) for part in model.split("+")):
+        raise UsageError("a model cannot be a file here", "choose one of the list, or timm/NAME")
 
 
 def choose(project: Project, asked: Recipe) -> Choice | None:
@@ -194,6 +203,7 @@ def _names(key: str, value: Any) -> list[str]:
         from handful.models import find
 
         for name in names:
+            no_files({"model": name})
             if not unlisted(name):
                 find(name)
     return [name for name in names if name and "," not in name]
@@ -210,6 +220,7 @@ def _varied(asked: Recipe, value: Any) -> dict[str, list[str]]:
         if not isinstance(values, list) or key.replace("-", "_") in config.ELSEWHERE:
             raise UsageError(f"{key} cannot be varied so", "vary: {'n_mels': [20, 40]}")
         for one in values:
+            no_files({key: one})
             resolve(asked.model_dump(exclude_unset=True), {key: one})
         found[key] = [str(one) for one in values if "," not in str(one)]
     return found
