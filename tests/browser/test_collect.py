@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -387,6 +388,25 @@ def test_samples_are_chosen_and_moved_by_keyboard_alone(server: Server, page: An
     assert page.locator("dialog[open]").count() == 0
 
 
+# Of the tiles that fit into the window: how many there are, have a picture, or the few pixels of theirs until it comes.
+TILES = """() => {
+    const frame = document.querySelector('[role=listbox]').getBoundingClientRect();
+    const tiles = [...document.querySelectorAll('[role=option]')].filter((tile) => {
+        const at = tile.getBoundingClientRect();
+        return at.bottom > frame.top + 10 && at.top < Math.min(frame.bottom, innerHeight) - 10;
+    });
+    const pictures = tiles.map((tile) => tile.querySelector('img'));
+    const seen = (img) => img?.complete && img.naturalWidth > 0;
+    const size = tiles[0]?.offsetHeight + 8;
+    return {
+        fit: Math.floor((Math.min(frame.bottom, innerHeight) - frame.top) / size) * Math.floor((frame.width - 8) / size),
+        seen: pictures.filter(seen).length,
+        blank: pictures.filter((img) => !seen(img) && !img?.style.backgroundImage).length,
+        tiles: tiles.length,
+    };
+}"""
+
+
 @pytest.mark.slow
 def test_thousands_scroll_without_blank_tiles(server: Server, page: Any, tmp_path: Path) -> None:
     from PIL import Image
@@ -394,25 +414,31 @@ def test_thousands_scroll_without_blank_tiles(server: Server, page: Any, tmp_pat
     rng = np.random.default_rng(0)
     (tmp_path / "many").mkdir()
     for number in range(1500):
-        Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(tmp_path / "many" / f"{number:04d}.png")
+        pixels = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
+        Image.fromarray(pixels).save(tmp_path / "many" / f"{number:04d}.png")
     project = server.project("Many")
     server.fill(project, tmp_path)
+    assert until(lambda: all(sample["glimpse"] for sample in server.samples(project)))
+    one = server.samples(project)[7]
+    glimpse = np.frombuffer(base64.b64decode(one["glimpse"]), np.uint8).reshape(4, 4, 3)[:, :, ::-1].astype(int)
+    drawn = np.asarray(Image.open(tmp_path / "many" / one["name"]).resize((4, 4), Image.Resampling.BOX), int)
+    assert abs(glimpse - drawn).mean() < 10  # it is that picture, small
+
     page.goto(f"/p/{project}/collect?class=many")
     page.locator(".class-view-head").get_by_text("1,500 samples").wait_for()
+    assert until(lambda: (found := page.evaluate(TILES))["seen"] == found["tiles"] >= found["fit"] > 10)
+    at = page.locator(f'[aria-label="{one["name"]}"] img')
+    assert one["glimpse"] in at.evaluate("img => img.style.backgroundImage")
+    page.get_by_role("listbox").hover()
+    for _ in range(10):
+        page.mouse.wheel(0, 1500)
+        page.wait_for_timeout(150)
+        found = page.evaluate(TILES)
+        assert found["blank"] == 0 and found["tiles"] >= found["fit"], found
     page.get_by_role("listbox").focus()
     page.keyboard.press("End")
     page.locator('[aria-posinset="1500"] img').wait_for()
-    blank = """() => {
-        const frame = document.querySelector('[role=listbox]').getBoundingClientRect();
-        const tiles = [...document.querySelectorAll('[role=option]')].filter((tile) => {
-            const at = tile.getBoundingClientRect();
-            return at.bottom > frame.top && at.top < frame.bottom;
-        });
-        return [tiles.length, tiles.filter((tile) => !tile.querySelector('img')?.naturalWidth).length];
-    }"""
-    assert until(lambda: page.evaluate(blank)[1] == 0)
-    shown, _ = page.evaluate(blank)
-    assert shown > 10
+    assert until(lambda: (found := page.evaluate(TILES))["seen"] == found["tiles"] >= found["fit"])
     assert page.locator("[role=option]").count() < 500  # only what is near the window exists
 
 

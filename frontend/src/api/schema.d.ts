@@ -2361,6 +2361,12 @@ export interface components {
              * @description kinds of findings that name it
              */
             flags?: string[];
+            /**
+             * Glimpse
+             * @description base64 of 4 x 4 pixels (B, G, R, from the top) to show until the thumbnail is there
+             * @default
+             */
+            glimpse: string;
         };
         /** SamplePage */
         SamplePage: {

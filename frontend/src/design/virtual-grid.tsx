@@ -1,9 +1,13 @@
 // Thousands of equal tiles of which only those in sight exist. A listbox: one tab stop, arrows walk, space selects,
 // shift extends, Ctrl+A takes all, Enter opens; clicks with shift and ctrl as in a file manager.
 
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useId, useLayoutEffect, useRef, useState, type KeyboardEvent, type MouseEvent, type ReactNode } from "react";
+import { defaultRangeExtractor, useVirtualizer, type Range } from "@tanstack/react-virtual";
+import { memo, useCallback, useEffect, useId, useLayoutEffect, useRef, useState, type KeyboardEvent, type MouseEvent, type ReactNode } from "react";
 import "./virtual-grid.css";
+
+// Screens of tiles that exist besides what is in sight: a turn of the wheel must not outrun them.
+const AHEAD = 2.5;
+const BEHIND = 0.5;
 
 interface VirtualGridProps {
   label: string;
@@ -20,19 +24,18 @@ interface VirtualGridProps {
   selected?: ReadonlySet<string>;
   onSelect?: (selected: Set<string>) => void;
   onOpen?: (index: number) => void;
-  /** Told the first and last index in sight, to fetch what is missing. */
-  onRange?: (first: number, last: number) => void;
   /** Keys that the grid does not know (Delete, digits, ...). */
   onKey?: (event: KeyboardEvent, index: number) => void;
 }
 
-export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, render, nameOf, selected, onSelect, onOpen, onRange, onKey }: VirtualGridProps) {
+export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, render, nameOf, selected, onSelect, onOpen, onKey }: VirtualGridProps) {
   const frame = useRef<HTMLDivElement>(null);
   const id = useId();
   const [width, setWidth] = useState(0);
   const [active, setActive] = useState(0);
   const [focused, setFocused] = useState(false);
   const anchor = useRef(0);
+  const way = useRef<"forward" | "backward" | null>(null);
 
   useLayoutEffect(() => {
     const element = frame.current;
@@ -50,20 +53,17 @@ export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, 
     count: rows,
     getScrollElement: () => frame.current,
     estimateSize: () => height + gap,
-    // A screen before and two behind: pictures are there before they come into sight.
-    overscan: Math.ceil((frame.current?.clientHeight ?? 800) / (height + gap)) + 2,
+    rangeExtractor: (range) => extended(range, way.current),
     paddingStart: gap,
     paddingEnd: gap,
     useFlushSync: false, // React refuses flushSync while it renders
   });
+  way.current = virtual.scrollDirection ?? way.current;
   const lines = virtual.getVirtualItems();
   const first = (lines[0]?.index ?? 0) * columns;
   const last = Math.min(count, ((lines.at(-1)?.index ?? 0) + 1) * columns) - 1;
 
   useEffect(() => virtual.measure(), [virtual, height, gap, columns]);
-  useEffect(() => {
-    if (last >= first) onRange?.(first, last);
-  }, [first, last, onRange]);
   useEffect(() => {
     if (active >= count) setActive(Math.max(0, count - 1));
   }, [active, count]);
@@ -126,7 +126,10 @@ export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, 
     }
   }
 
-  const optionId = (index: number) => `${id}-${index}`;
+  const latest = useRef(click);
+  latest.current = click;
+  const clicked = useCallback((event: MouseEvent, index: number) => latest.current(event, index), []);
+  const parts = { id, columns, count, tile, height, gap, idOf, nameOf, render, selected: onSelect && (selected ?? NONE), clicked };
   return (
     <div
       ref={frame}
@@ -134,44 +137,74 @@ export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, 
       role="listbox"
       aria-label={label}
       aria-multiselectable={onSelect ? true : undefined}
-      aria-activedescendant={count > 0 && active >= first && active <= last ? optionId(active) : undefined}
+      aria-activedescendant={count > 0 && active >= first && active <= last ? `${id}-${active}` : undefined}
       tabIndex={0}
       onKeyDown={press}
       onFocus={(event) => setFocused(event.target.matches(":focus-visible"))}
       onBlur={() => setFocused(false)}
     >
       <div className="grid-space" role="presentation" style={{ height: virtual.getTotalSize() }}>
-        {lines.map((line) =>
-          Array.from({ length: Math.min(columns, count - line.index * columns) }, (_, column) => {
-            const index = line.index * columns + column;
-            const one = idOf(index);
-            const chosen = one !== undefined && (selected?.has(one) ?? false);
-            return (
-              <div
-                key={index}
-                id={optionId(index)}
-                role="option"
-                aria-label={nameOf(index)}
-                aria-selected={onSelect ? chosen : index === active}
-                aria-setsize={count}
-                aria-posinset={index + 1}
-                className={`grid-tile${index === active ? " active" : ""}${chosen ? " chosen" : ""}`}
-                style={{ width: tile, height, transform: `translate(${gap + column * (tile + gap)}px, ${line.start}px)` }}
-                onClick={(event) => click(event, index)}
-              >
-                {render(index)}
-                {onSelect && (
-                  <span className="grid-mark" aria-hidden="true">
-                    <svg width="14" height="14" viewBox="0 0 20 20" fill="none" stroke="currentColor" strokeWidth="3">
-                      <path d="m4 10.500 4 4 8-9" />
-                    </svg>
-                  </span>
-                )}
-              </div>
-            );
-          }),
-        )}
+        {lines.map((line) => (
+          <Row key={line.index} {...parts} row={line.index} start={line.start} active={Math.floor(active / columns) === line.index ? active : -1} />
+        ))}
       </div>
     </div>
   );
 }
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Rows in sight with those around, most of them where one scrolls to. */
+function extended(range: Range, way: "forward" | "backward" | null): number[] {
+  const screen = range.endIndex - range.startIndex + 1;
+  const after = Math.ceil(screen * (way === "forward" ? AHEAD : way === "backward" ? BEHIND : 1));
+  const before = Math.ceil(screen * (way === "backward" ? AHEAD : way === "forward" ? BEHIND : 0));
+  const startIndex = Math.max(0, range.startIndex - before);
+  return defaultRangeExtractor({ ...range, startIndex, endIndex: Math.min(range.count - 1, range.endIndex + after), overscan: 0 });
+}
+
+interface RowProps extends Pick<VirtualGridProps, "count" | "tile" | "idOf" | "render" | "nameOf"> {
+  id: string;
+  row: number;
+  start: number;
+  columns: number;
+  height: number;
+  gap: number;
+  /** Index of the tile that keys act on, -1 where it is in another row. */
+  active: number;
+  /** Undefined: nothing can be selected. */
+  selected: ReadonlySet<string> | undefined;
+  clicked: (event: MouseEvent, index: number) => void;
+}
+
+/** Drawn once: scrolling draws rows that come, not those that are there. */
+const Row = memo(function Row({ id, row, start, columns, count, tile, height, gap, active, selected, idOf, nameOf, render, clicked }: RowProps) {
+  return Array.from({ length: Math.min(columns, count - row * columns) }, (_, column) => {
+    const index = row * columns + column;
+    const one = idOf(index);
+    const chosen = one !== undefined && (selected?.has(one) ?? false);
+    return (
+      <div
+        key={index}
+        id={`${id}-${index}`}
+        role="option"
+        aria-label={nameOf(index)}
+        aria-selected={selected ? chosen : index === active}
+        aria-setsize={count}
+        aria-posinset={index + 1}
+        className={`grid-tile${index === active ? " active" : ""}${chosen ? " chosen" : ""}`}
+        style={{ width: tile, height, transform: `translate(${gap + column * (tile + gap)}px, ${start}px)` }}
+        onClick={(event) => clicked(event, index)}
+      >
+        {render(index)}
+        {selected && (
+          <span className="grid-mark" aria-hidden="true">
+            <svg width="14" height="14" viewBox="0 0 20 20" fill="none" stroke="currentColor" strokeWidth="3">
+              <path d="m4 10.500 4 4 8-9" />
+            </svg>
+          </span>
+        )}
+      </div>
+    );
+  });
+});

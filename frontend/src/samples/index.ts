@@ -2,4 +2,3 @@ export * from "./list";
 export * from "./sample-dialog";
 export * from "./sound-view";
 export * from "./thumb";
-export * from "./warm";

@@ -4,7 +4,7 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useState, type Keybo
 import { Link } from "wouter";
 import { api, useChange, type Shapes } from "@/api";
 import { Button, EmptyState, Icon, Loading, Notice, Select, TextField, VirtualGrid } from "@/design";
-import { flagWords, SampleDialog, Thumb, useSamples, useWarm, type Sort } from "@/samples";
+import { flagWords, SampleDialog, Thumb, useSamples, type Sort } from "@/samples";
 import { duration, number, t } from "@/words";
 
 const TILE = 118;
@@ -40,7 +40,6 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
     void change(api.POST("/api/projects/{p}/samples/delete", { ...where, body: { ids } }), t("samples.deleted", { count: ids.length })).then((ok) => ok && setSelected(new Set()));
 
   const idOf = useCallback((index: number) => samples[index]?.id, [samples]);
-  const warm = useWarm(project.id, idOf);
   const nameOf = useCallback(
     (index: number) => {
       const sample = samples[index];
@@ -135,14 +134,13 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
           selected={selected}
           {...(!readOnly && { onSelect: setSelected })}
           onOpen={setOpen}
-          onRange={warm}
           onKey={press}
           render={(index) => {
             const sample = samples[index];
             if (!sample) return null;
             return (
               <>
-                <Thumb p={project.id} s={sample.id} size={TILE} />
+                <Thumb p={project.id} s={sample.id} size={TILE} glimpse={sample.glimpse} />
                 {audio && sample.seconds != null && <span className="tile-words number">{duration(sample.seconds)}</span>}
                 {(sample.flags ?? []).length > 0 && (
                   <span className="tile-flag">

@@ -151,6 +151,9 @@ class Sample(Shape):
     rate_hz: int | None = None
     split: str = Field("", description="train, validation or test, as its data came divided; empty: nobody said")
     flags: list[str] = Field(default_factory=list, description="kinds of findings that name it")
+    glimpse: str = Field(
+        "", description="base64 of 4 x 4 pixels (B, G, R, from the top) to show until the thumbnail is there"
+    )
 
 
 class SamplePage(Shape):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from handful.errors import DataError, HandfulError, MissingExtra, UsageError
 from handful.files import shown
 from handful.folders import KEPT, left_behind
-from handful.workflow.studio import checking
+from handful.workflow.studio import checking, pictures
 from handful.workflow.studio.indexing import sample_row
 
 if TYPE_CHECKING:
@@ -239,7 +239,9 @@ def page(
         last = len(flags)
         places = {sample: place for place, sample in enumerate(flags)}
         kept = sorted(kept, key=lambda sample: places.get(sample.id, last))
-    rows = [sample_row(s) | {"flags": flags.get(s.id, [])} for s in kept[offset : offset + limit]]
+    part = kept[offset : offset + limit]
+    glimpses = pictures.glimpses(studio, [sample.id for sample in part])
+    rows = [sample_row(s) | {"flags": flags.get(s.id, []), "glimpse": glimpses.get(s.id, "")} for s in part]
     return {"total": len(kept), "offset": offset, "samples": rows}
 
 

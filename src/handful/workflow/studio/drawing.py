@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from handful.workflow.studio import Studio
 
 NICENESS = 10
+TOLD = 1000  # after so many thumbnails open pages are told
 
 
 class Ahead:
@@ -47,8 +48,16 @@ class Ahead:
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (project := self._asked.get()) is not None:
             with contextlib.suppress(HandfulError):
-                for sample in self._studio.project(project).samples:
-                    if self._over.is_set():
-                        return
-                    with contextlib.suppress(HandfulError):  # it was deleted meanwhile, or cannot be drawn
-                        pictures.thumb(self._studio, project, sample.id)
+                self._draw(project)
+
+    def _draw(self, project: str) -> None:
+        samples = [sample.id for sample in self._studio.project(project).samples]
+        there = pictures.glimpses(self._studio, samples)
+        wanted = [sample for sample in samples if sample not in there]
+        for number, sample in enumerate(wanted, 1):
+            if self._over.is_set():
+                return
+            with contextlib.suppress(HandfulError):  # it was deleted meanwhile, or cannot be drawn
+                pictures.thumb(self._studio, project, sample)
+            if number % TOLD == 0 or number == len(wanted):  # lists that are open have no glimpses of these
+                self._studio.publish("project", {"id": project, "revision": self._studio.project(project).revision})

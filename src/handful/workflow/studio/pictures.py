@@ -6,12 +6,13 @@ anew by us, whatever was in the file. Knows no HTTP.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import threading
 import warnings
 import wave as wav
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # raise it when a picture looks different: browsers keep them for good
 THUMB, PREVIEW = 192, 1024  # pixels
+GLIMPSE = 4  # pixels: what is shown of a thumbnail until it is there
 THUMB_SECONDS, SPECTROGRAM_SECONDS = 10.0, 60.0  # of a long sound that are shown
 PREVIEW_SECONDS = 600.0
 SPECTROGRAM_SIZE = (1600, 160)  # at most so wide; so high
@@ -84,7 +86,15 @@ def thumb(studio: Studio, project: str, sample: str) -> Drawn:
             return _png(_mel(*_beginning(path, THUMB_SECONDS), 80), (THUMB, 96))
         return _jpeg(path, THUMB, 82)
 
-    return _kept(studio, "thumb", project, sample, draw)
+    return _kept(studio, project, sample, draw)
+
+
+def glimpses(studio: Studio, samples: Sequence[str]) -> dict[str, str]:
+    """The middle of thumbnails as 4 x 4 pixels, base64 of B, G, R, rows from the top; of those that were drawn."""
+    with _cache:
+        found = dict(studio.cache().get([_glimpse_key(sample) for sample in samples]))
+    kept = ((sample, found.get(_glimpse_key(sample))) for sample in samples)
+    return {sample: base64.b64encode(content).decode() for sample, content in kept if content}
 
 
 def preview(studio: Studio, project: str, sample: str) -> Drawn:
@@ -303,17 +313,30 @@ def _wav(path: Path) -> tuple[bytes, float]:
 # -- what was drawn ----------------------------------------------------------------------------------------------------
 
 
-def _kept(studio: Studio, what: str, project: str, sample: str, draw: Callable[[Path, str | None], bytes]) -> Drawn:
-    """From the cache, or drawn and put there."""
+def _kept(studio: Studio, project: str, sample: str, draw: Callable[[Path, str | None], bytes]) -> Drawn:
+    """A thumbnail from the cache, or drawn and put there."""
     opened = studio.project(project)
     opened.sample(sample)  # of this project, not of another whose picture is in the cache
-    key = f"{what}-{VERSION}-{sample}"
+    key = f"thumb-{VERSION}-{sample}"
     with _cache:
         found = next((value for _, value in studio.cache().get([key])), None)
     if found is None:
         content = draw(opened.path(sample), opened.modality)
+        glimpse = _glimpse(content)
         with _cache:
-            studio.cache().put([(key, content)])
+            studio.cache().put([(key, content), (_glimpse_key(sample), glimpse)])
     else:
         content = found
     return content, "image/png" if content.startswith(b"\x89PNG") else "image/jpeg", {}
+
+
+def _glimpse(thumb: bytes) -> bytes:
+    from PIL import Image, ImageOps
+
+    with Image.open(io.BytesIO(thumb)) as picture:
+        small = ImageOps.fit(picture.convert("RGB"), (GLIMPSE, GLIMPSE), Image.Resampling.BOX)
+    return small.tobytes("raw", "BGR")
+
+
+def _glimpse_key(sample: str) -> str:
+    return f"glimpse-{VERSION}-{sample}"
