@@ -416,6 +416,10 @@ def test_pictures_are_drawn_upright_and_kept_by_content(project: Project, server
     ].startswith("attachment")
     other = Project(server)  # what another project holds is not to be had through this one
     other("GET", f"/samples/{sample['id']}/thumb").problem(404)
+    assert other.good("GET", f"/thumbs?ids={sample['id']}") == {}
+    assert project.good("GET", f"/thumbs?ids={sample['id']},{'0' * 16},x") == {
+        sample["id"]: f"data:image/jpeg;base64,{base64.b64encode(thumb.body).decode()}"
+    }
     other("GET", f"/samples/{sample['id']}/file").problem(404)
 
 

@@ -1,12 +1,12 @@
 // A sample small: a picture, or the spectrogram of a sound. Words about it stand elsewhere.
 
-import { url } from "@/api";
+import { useThumbnail } from "./thumbnails";
 import "./thumb.css";
 
 // Of a BMP with 4 x 4 pixels of 24 bits, the first row on top: its 54 bytes end where a character of base64 ends.
 const HEAD = btoa(String.fromCharCode(66, 77, 102, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 4, 0, 0, 0, 252, 255, 255, 255, 1, 0, 24, ...Array<number>(25).fill(0)));
 
-/** Who scrolls on does not wait for what went by. */
+/** Nobody waits for what went by. */
 const forgotten = (img: HTMLImageElement) => () => {
   if (!img.complete) img.removeAttribute("src");
 };
@@ -25,7 +25,7 @@ export function Thumb({ p, s, size, alt = "", glimpse }: ThumbProps) {
     <img
       ref={forgotten}
       className="thumb"
-      src={url.thumb(p, s)}
+      src={useThumbnail(p, s)}
       alt={alt}
       width={size}
       height={size}

@@ -12,16 +12,18 @@ import { fault, meant } from "./names";
 
 const SHOWN = 12;
 
+const FIRST = 6; // cards that surely are in the first window
+
 /** Whether an element has come near the window: classes further down ask for nothing yet. */
-function useSeen(): [React.RefObject<HTMLElement | null>, boolean] {
+function useSeen(surely: boolean): [React.RefObject<HTMLElement | null>, boolean] {
   const element = useRef<HTMLElement>(null);
-  const [seen, setSeen] = useState(false);
+  const [seen, setSeen] = useState(surely);
   useEffect(() => {
-    if (!element.current) return;
+    if (!element.current || surely) return;
     const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && (setSeen(true), observer.disconnect()), { rootMargin: "400px" });
     observer.observe(element.current);
     return () => observer.disconnect();
-  }, []);
+  }, [surely]);
   return [element, seen];
 }
 
@@ -181,7 +183,7 @@ export function ClassCard({ project, card, index, readOnly, onFiles, onRecord }:
   const [editing, setEditing] = useState(false);
   const [merging, setMerging] = useState(false);
   const change = useChange(project.id);
-  const [element, seen] = useSeen();
+  const [element, seen] = useSeen(index < FIRST);
   const newest = useNewest(project.id, card.name, card.count, SHOWN, seen);
   const chooser = useChooser((files) => onFiles(files, card.name));
   const title = useId();
@@ -218,7 +220,7 @@ export function ClassCard({ project, card, index, readOnly, onFiles, onRecord }:
       {card.count > 0 ? (
         <Link href={href} className="class-strip" aria-label={t("collect.open_class", { name: card.name, count: card.count })}>
           {newest.slice(0, card.count > SHOWN ? SHOWN - 1 : SHOWN).map((sample) => (
-            <Thumb key={sample.id} p={project.id} s={sample.id} size={96} />
+            <Thumb key={sample.id} p={project.id} s={sample.id} size={96} glimpse={sample.glimpse} />
           ))}
           {card.count > SHOWN && <span className="class-more number">+{card.count - SHOWN + 1}</span>}
         </Link>

@@ -89,6 +89,15 @@ def thumb(studio: Studio, project: str, sample: str) -> Drawn:
     return _kept(studio, project, sample, draw)
 
 
+def drawn(studio: Studio, project: str, samples: Sequence[str]) -> dict[str, str]:
+    """Thumbnails as data: URLs, by sample; of those of the project that were drawn already."""
+    opened = studio.project(project)
+    keys = {_thumb_key(sample): sample for sample in samples if opened.has(sample)}
+    with _cache:
+        found = list(studio.cache().get(list(keys)))
+    return {keys[key]: f"data:{_kind(content)};base64,{base64.b64encode(content).decode()}" for key, content in found}
+
+
 def glimpses(studio: Studio, samples: Sequence[str]) -> dict[str, str]:
     """The middle of thumbnails as 4 x 4 pixels, base64 of B, G, R, rows from the top; of those that were drawn."""
     with _cache:
@@ -317,7 +326,7 @@ def _kept(studio: Studio, project: str, sample: str, draw: Callable[[Path, str |
     """A thumbnail from the cache, or drawn and put there."""
     opened = studio.project(project)
     opened.sample(sample)  # of this project, not of another whose picture is in the cache
-    key = f"thumb-{VERSION}-{sample}"
+    key = _thumb_key(sample)
     with _cache:
         found = next((value for _, value in studio.cache().get([key])), None)
     if found is None:
@@ -327,7 +336,7 @@ def _kept(studio: Studio, project: str, sample: str, draw: Callable[[Path, str |
             studio.cache().put([(key, content), (_glimpse_key(sample), glimpse)])
     else:
         content = found
-    return content, "image/png" if content.startswith(b"\x89PNG") else "image/jpeg", {}
+    return content, _kind(content), {}
 
 
 def _glimpse(thumb: bytes) -> bytes:
@@ -336,6 +345,14 @@ def _glimpse(thumb: bytes) -> bytes:
     with Image.open(io.BytesIO(thumb)) as picture:
         small = ImageOps.fit(picture.convert("RGB"), (GLIMPSE, GLIMPSE), Image.Resampling.BOX)
     return small.tobytes("raw", "BGR")
+
+
+def _kind(thumb: bytes) -> str:
+    return "image/png" if thumb.startswith(b"\x89PNG") else "image/jpeg"
+
+
+def _thumb_key(sample: str) -> str:
+    return f"thumb-{VERSION}-{sample}"
 
 
 def _glimpse_key(sample: str) -> str:

@@ -53,6 +53,11 @@ def _media(routes: APIRouter, studio: Studio) -> None:
     drawing = Drawing()
     studio.when_closed(drawing.close)
 
+    @routes.get("/projects/{p}/thumbs", response_model=dict[str, str],
+                summary="Those thumbnails that are drawn already, by sample, as data: URLs")  # fmt: skip
+    def thumbs(p: ProjectId, ids: Annotated[str, Query(max_length=2000, description="with commas")]) -> Response:
+        return Response(to_json(pictures.drawn(studio, p, ids.split(","))), media_type="application/json")
+
     @routes.get(at + "/thumb", responses=_PICTURE, response_class=Response, summary="A picture of at most 192 pixels")
     async def thumb(p: ProjectId, s: SampleId, request: Request) -> Response:
         return await drawing.unchanging(request, f"thumb-{pictures.VERSION}-{s}", lambda: pictures.thumb(studio, p, s))
