@@ -27,6 +27,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("HANDFUL_TEST_DATA", HERE.parents[1] / "shared" / "data"))
 WEIGHTS = DATA / "weights" / "squeezenet1_0_imagenet.safetensors"
+PAGES = HERE.parent / "src" / "handful" / "web" / "static" / "index.html"
 PYTHON = sys.executable
 
 
@@ -319,6 +320,28 @@ def serving(place: Path, rounds: int) -> list[str]:
     return Timed(*command, home=place / "home").output.splitlines()
 
 
+def studio(place: Path, rounds: int) -> list[str]:
+    """The studio's pages in a real browser, see studio.py."""
+    found = Timed(PYTHON, HERE / "studio.py").json
+    idle, training = (found["interactive_ms"][when] for when in ("idle", "training"))
+    pages = [name for name in idle if name != "floor"]
+
+    def each(times: dict[str, float]) -> str:
+        return ", ".join(f"{times[name]:.0f}" for name in pages) + f" ms; the browser alone {times['floor']:.0f} ms"
+
+    large, answers = found["large"], found["answers_ms"]
+    return [
+        f"| studio: first visit until interactive, idle ({', '.join(pages)}) | {each(idle)} | at most 1000 ms |",
+        f"| ... while training uses all cores | {each(training)} | at most 2000 ms |",
+        f"| studio: answers, 95th percentile, idle; while training | {answers['idle']:.0f}; {answers['training']:.0f} ms | at most 200 ms |",
+        f"| studio: first visit, compressed | {found['first_load_bytes'] / 1000:.0f} kB | at most 400 kB |",
+        f"| studio: 10,000 pictures open; the grid of all of them | {large['opened_ms']:.0f}; {large['grid_ms']:.0f} ms | at most 1500 ms |",
+        f"| ... tiles blank 150 ms after turns of 1,500 px; tiles that show only their glimpse | {large['blank_share']:.1%}; {large['glimpse_share']:.1%} | none blank |",
+        f"| ... from the last turn until every tile shows its picture | {large['complete_ms']:.0f} ms | |",
+        f"| studio: memory of the server without jobs | {found['server_mb']:.0f} MB | below 200 MB |",
+    ]
+
+
 PARTS: dict[str, Callable[[Path, int], list[str]]] = {
     "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "accuracy": accuracy, "memory": memory,
     "race": race, "trusted": trusted, "exports": exports, "serving": serving, "installation": installation,
@@ -336,8 +359,11 @@ def main() -> None:
         "| what | measured | goal |", "| --- | --- | --- |",
     ]  # fmt: skip
     for name in options.parts:
-        if not WEIGHTS.is_file() and name not in ("start_up", "installation"):
+        if not WEIGHTS.is_file() and name not in ("start_up", "studio", "installation"):
             print(f"left out {name}: no real data at {DATA} (HANDFUL_TEST_DATA names its folder)", file=sys.stderr)
+            continue
+        if name == "studio" and not PAGES.is_file():
+            print("left out studio: its pages are not built (make pages)", file=sys.stderr)
             continue
         with tempfile.TemporaryDirectory(prefix="handful-bench-") as place:
             print(f"measuring {name}", file=sys.stderr, flush=True)

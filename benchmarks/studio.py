@@ -1,10 +1,14 @@
 """How fast the studio answers: python benchmarks/studio.py -> JSON. Needs built pages (`make pages`) and Chromium.
 
-Real server, real browser. `interactive_ms`: from asking for the address to the page's heading with everything loaded (networkidle is
-not waited for: the event stream never ends), cold cache, median of five; idle and while a training from scratch uses all cores.
-`answers_ms`: 95th percentile of 300 answers of the server to what pages ask, idle and while training. `large`: a project of 10,000
-pictures: until its class shows thumbnails, and after each of 40 jumps through the grid the share of visible tiles without a picture
-150 ms later. `server_mb`: resident memory at the end, without jobs; as the server's own status says.
+Real server, real browser. `interactive_ms`: from asking for the address to the page's heading, drawn (networkidle is not waited for:
+the event stream never ends), cold cache, median of five; idle and while a training from scratch uses all cores. `floor`: the same
+for a page of one line, from this very server, which is what the browser itself takes. `first_load_bytes`: of the largest first visit,
+compressed, without pictures. `answers_ms`: 95th percentile of 300 answers of the server to what pages ask, idle and while training.
+`large`: a project of 10,000 pictures: until its class shows thumbnails (`opened_ms`), until its grid does; then 40 turns of the wheel of
+1,500 px, and 150 ms after each the share of the tiles that fit into the window which are `blank` (no tile, or neither a picture
+nor anything of it) and which show only their `glimpse`, the few pixels that come with the list; `complete_ms`: from the
+last turn until every tile in sight shows its picture. `server_mb`: resident memory at the end, without jobs; as the server's
+own status says.
 """
 
 from __future__ import annotations
@@ -91,9 +95,9 @@ def project(server: Server, name: str, content: bytes) -> tuple[str, float]:
     return made, time.perf_counter() - start
 
 
-def interactive_ms(browser: Browser, state: Any, url: str, ready: str) -> float:
-    """Median of five visits with an empty cache."""
-    spent = []
+def interactive_ms(browser: Browser, state: Any, url: str, ready: str) -> tuple[float, int]:
+    """(median of five visits with an empty cache, compressed bytes of the last without pictures)"""
+    spent, size = [], 0
     for _ in range(5):
         context = browser.new_context(storage_state=state)
         page = context.new_page()
@@ -102,33 +106,55 @@ def interactive_ms(browser: Browser, state: Any, url: str, ready: str) -> float:
         page.wait_for_selector(ready)
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
         spent.append((time.perf_counter() - start) * 1000)
+        size = page.evaluate(BYTES)
         context.close()
-    return statistics.median(spent)
+    return statistics.median(spent), size
 
 
-BLANK = """() => { const seen = [...document.querySelectorAll('[role=grid] img, [role=listbox] img, .virtual-grid img')].filter(i => {
-  const r = i.getBoundingClientRect(); return r.bottom > 0 && r.top < innerHeight });
-  return [seen.length, seen.filter(i => !(i.complete && i.naturalWidth)).length]; }"""
+BYTES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+    .filter((one) => !["img", "css"].includes(one.initiatorType)).reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+# [tiles that fit into the window, those with a picture, those with nothing but its glimpse]
+TILES = """() => {
+    const frame = document.querySelector("[role=listbox]").getBoundingClientRect();
+    const bottom = Math.min(frame.bottom, innerHeight);
+    const tiles = [...document.querySelectorAll("[role=option]")].filter((tile) => {
+        const at = tile.getBoundingClientRect();
+        return at.bottom > frame.top && at.top < bottom;
+    });
+    const pictures = tiles.map((tile) => tile.querySelector("img"));
+    const seen = pictures.filter((img) => img?.complete && img.naturalWidth);
+    const glimpses = pictures.filter((img) => img?.style.backgroundImage && !seen.includes(img));
+    const fit = Math.floor((bottom - frame.top) / STEP) * Math.floor((frame.width - 8) / STEP);
+    return [Math.max(fit, tiles.length), seen.length, glimpses.length];
+}""".replace("STEP", "126")  # px from tile to tile
 
 
 def large(page: Page, url: str, made: str) -> dict[str, float]:
-    """Open the grid of 10,000 pictures and jump through it."""
+    """Open the grid of 10,000 pictures and leaf through it."""
     start = time.perf_counter()
     page.goto(f"{url}/p/{made}/collect", wait_until="commit")
     page.wait_for_function("() => [...document.querySelectorAll('main img')].some(i => i.complete && i.naturalWidth)")
     opened = (time.perf_counter() - start) * 1000
     start = time.perf_counter()
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function(f"() => {{ const [n, blank] = ({BLANK})(); return n > 0 && blank === 0 }}")
+    page.wait_for_selector("[role=listbox] img")
+    complete = f"() => {{ const [fit, seen] = ({TILES})(); return seen === fit }}"
+    page.wait_for_function(complete)
     shown = (time.perf_counter() - start) * 1000
-    blank = seen = 0
+    fit = seen = glimpsed = 0
+    page.mouse.move(600, 500)
     for _ in range(40):
-        page.mouse.move(600, 500)
+        start = time.perf_counter()
         page.mouse.wheel(0, 1500)
         page.wait_for_timeout(150)
-        here, without = page.evaluate(BLANK)
-        seen, blank = seen + here, blank + without
-    return {"opened_ms": opened, "grid_ms": shown, "tiles_seen": seen, "blank_share": blank / max(seen, 1)}
+        found = page.evaluate(TILES)
+        fit, seen, glimpsed = fit + found[0], seen + found[1], glimpsed + found[2]
+    page.wait_for_function(complete)
+    completed = (time.perf_counter() - start) * 1000
+    return {
+        "opened_ms": opened, "grid_ms": shown, "tiles_seen": fit, "blank_share": 1 - (seen + glimpsed) / fit,
+        "glimpse_share": glimpsed / fit, "complete_ms": completed,
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -148,14 +174,15 @@ def main() -> None:
             page.goto(server.link)
             page.wait_for_selector("h1")
             state = context.storage_state()
-            pages = {"home": ("/", "h1"), "collect": (f"/p/{few}/collect", "main img")}
+            pages = {"floor": ("/icon.svg", "svg"), "home": ("/", "h1"), "collect": (f"/p/{few}/collect", "main img")}
             pages |= {name: (f"/p/{few}/{name}", "main h1") for name in ("train", "understand")}
 
             def visits() -> dict[str, float]:
-                return {
-                    name: interactive_ms(browser, state, server.url + path, ready)
-                    for name, (path, ready) in pages.items()
+                found = {
+                    name: interactive_ms(browser, state, server.url + at, ready) for name, (at, ready) in pages.items()
                 }
+                result["first_load_bytes"] = max(size for _, size in found.values())
+                return {name: spent for name, (spent, _) in found.items()}
 
             result["interactive_ms"] = {"idle": visits()}
             result["answers_ms"] = {"idle": server.answers_ms(few)}
