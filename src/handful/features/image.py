@@ -132,9 +132,9 @@ class ImageFrontend:
             pixels, facts = decode(content, self.size, self.fit)
         except Unreadable as error:
             raise refused(error) from error
-        small = pixels.reshape(-1, 3).astype(np.float32)
+        channels = np.ascontiguousarray(pixels.reshape(-1, 3).T, np.float32)  # in rows it takes a tenth of the time
         code, cells = fingerprint(pixels)
-        facts |= {"hash": code, "cells": cells, "constant": bool(small.std(axis=0).max() < 1.0)}
+        facts |= {"hash": code, "cells": cells, "constant": bool(channels.std(axis=1).max() < 1.0)}
         return pixels[None], facts | {"bytes": len(content)} | background(pixels) | origin(content, facts["format"])
 
     def alike(self, facts: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
