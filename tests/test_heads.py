@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from handful.graph import Graph, session
-from handful.training.heads import Problem, Unit, heads
+from handful.training.heads import Fitted, Problem, Unit, heads
 from handful.training.heads.lda import solve as solve_lda
 from handful.training.heads.logistic import solve as solve_logistic
 from handful.training.heads.mlp import mlp
+from handful.training.probe import Candidate, Probe
 
 
 def make(n: int = 60, width: int = 40, classes: int = 3, seed: int = 0) -> Problem:
@@ -199,3 +200,27 @@ class TestEveryHead:
         p = make()
         a, b = (self.fit(name, p)[0].head.logits(p.x) for _ in range(2))
         assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("right", "mistaken", "chosen"),
+    [
+        (18, 0.5, "other"),  # clearly more: wins, however sure its mistakes are
+        (18, 9.0, "other"),
+        (17, 0.5, "other"),  # a near tie: wins where it is less sure of its mistakes
+        (17, 9.0, "first"),
+        (15, 0.1, "first"),  # not more
+    ],
+)
+def test_a_near_tie_of_heads_is_decided_by_the_log_loss(right: int, mistaken: float, chosen: str) -> None:
+    labels = np.arange(20) % 2
+
+    def fitted(right: int, mistaken: float) -> Fitted:
+        """`right` answers right, by a margin of 1, the others wrong by a margin of `mistaken`."""
+        margin = np.where(np.arange(20) < right, 1.0, -mistaken) * np.where(labels == 1, 1, -1)
+        head = heads.get("prototype")(make(), np.ones((1, 60), bool), (np.arange(60) // 3 % 2)[None], 0)[0].head
+        return Fitted(head, np.stack([np.zeros(20), margin], axis=1), "")
+
+    first, other = Candidate("first", 0), Candidate("other", 0)
+    fits = {first: [fitted(15, 0.5)], other: [fitted(right, mistaken)]}
+    assert Probe._choose(list(fits), fits, 0, labels).name == chosen

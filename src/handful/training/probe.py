@@ -24,7 +24,9 @@ from handful.training.embedding import Embedded, Embedder
 from handful.training.heads import Fitted, Problem, heads
 from handful.training.strategies import Job, Predicted, strategies
 
-NEAR_TIE = 2  # samples: a later candidate must be right on more than this many more, or the first one stays
+# Samples. Up to so many more right answers are luck as likely as not: the first candidate then stays, unless the log-loss, which
+# sees how sure the answers are as well, speaks for the other too.
+NEAR_TIE = 2
 VIEWS = 8
 VIEWS_HEAD = (
     "lda"  # the head that gains from views; logistic regression takes ten times as long for a third of the gain
@@ -166,12 +168,13 @@ class Probe:
     def _choose(
         candidates: list[Candidate], fits: dict[Candidate, list[Fitted]], i: int, labels: np.ndarray
     ) -> Candidate:
-        """The first candidate, unless another is right on clearly more of the samples held out inside the mask."""
+        """The first candidate, unless another is right on more of the samples held out inside the mask: see NEAR_TIE."""
         best = candidates[0]
-        hits = fits[best][i].score(labels)[0]
+        first, first_loss = fits[best][i].score(labels)
+        hits = first
         for other in candidates[1:]:
-            found = fits[other][i].score(labels)[0]
-            if found > hits + (NEAR_TIE if best is candidates[0] else 0):
+            found, found_loss = fits[other][i].score(labels)
+            if found > hits and (found > first + NEAR_TIE or found_loss < first_loss):
                 best, hits = other, found
         return best
 
