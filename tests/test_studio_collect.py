@@ -268,6 +268,25 @@ def test_files_that_cannot_be_taken_are_called_as_their_user_knows_them(project:
         assert "birds.zip" in answer.json["detail"] or not content
 
 
+def test_a_name_that_is_too_long_is_refused_in_a_sentence(project: Project) -> None:
+    """Never cut off in silence."""
+    take = {"source": "webcam"}
+    for path, body, what in (
+        ("/classes", {"name": "x" * 201}, "class name"), ("/takes", take | {"label": "x" * 201}, "class name"),
+        ("", {"name": "x" * 121}, "project name"),
+    ):  # fmt: skip
+        refused = project("POST" if path else "PATCH", path, body).problem(422)
+        assert (
+            what in refused["detail"]
+            and "characters" in refused["detail"]
+            and refused["hint"].startswith("use at most")
+        )
+    project.good("POST", "/classes", {"name": "é" * 200})
+    bring = project.good("POST", "/imports")["id"]
+    project.good("PUT", f"/imports/{bring}/files?path={'x' * 240}/1.png", png(1))
+    assert "240 characters" in project.good("GET", f"/imports/{bring}")["rejects"][0]["reason"]
+
+
 def test_lists_are_cut_into_pages_and_sorted(project: Project, photos: Path) -> None:
     project.bring(photos)
     everything = project.samples

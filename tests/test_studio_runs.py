@@ -501,6 +501,28 @@ def test_the_very_same_order_is_one_job_and_trainings_are_numbered(studio: Any, 
     assert client.finished(again)["state"] == "done"
 
 
+def test_what_is_kept_for_testing_is_tested_on_and_never_learnt(studio: Any, client: Client, tmp_path: Path) -> None:
+    for number, (part, per_class) in enumerate((("train", 6), ("test", 3))):
+        write_photos(tmp_path / part, per_class=per_class, size=24, seed=20 + number)
+    made = studio.projects.create("Parts")
+    bring = made.begin_import()
+    for path in sorted(tmp_path.glob("*/*/*")):
+        bring.receive(path.relative_to(tmp_path).as_posix(), path.read_bytes())
+    bring.confirm()
+    plan = client("POST", f"/api/projects/{made.id}/plan", {"settings": QUICK})
+    assert plan["ready"], plan
+    job = client.finished(client("POST", f"/api/projects/{made.id}/jobs", {"kind": "train", "settings": QUICK}, 201))
+    assert job["state"] == "done", job
+    card = client("GET", f"/api/projects/{made.id}/runs/{job['run']}")["card"]
+    assert (card["score"]["n"], card["test"]["n"], card["stale"]) == (12, 6, False)
+    _, _, archive = client.raw("GET", f"/api/projects/{made.id}/archive")
+    (tmp_path / "parts.zip").write_bytes(archive)
+    again = studio.projects.restore(tmp_path / "parts.zip")
+    (copy,) = client("GET", f"/api/projects/{again.id}/runs")
+    assert copy["test"]["n"] == 6 and not copy["stale"]
+    assert sum(sample.split == "test" for sample in again.samples) == 6
+
+
 def test_deleted_run_comes_back_and_names_stay(client: Client, own: tuple[str, str]) -> None:
     project, run = own
     path = f"/api/projects/{project}/runs/{run}"

@@ -1864,7 +1864,10 @@ export interface components {
         };
         /** NewProject */
         NewProject: {
-            /** Name */
+            /**
+             * Name
+             * @description at most 120 characters
+             */
             name: string;
             /** Modality */
             modality?: ("image" | "audio") | null;
@@ -2063,7 +2066,10 @@ export interface components {
         };
         /** ProjectName */
         ProjectName: {
-            /** Name */
+            /**
+             * Name
+             * @description at most 120 characters
+             */
             name: string;
         };
         /** Race */

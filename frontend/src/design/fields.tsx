@@ -1,7 +1,14 @@
 // Inputs with a label, a hint and a fault. A fault is text, tied to its input, and never colour alone.
 
 import { useId, type ComponentProps, type ReactNode } from "react";
+import { t } from "@/words";
 import "./fields.css";
+
+/** Why a name cannot be; null: it can. Cutting it off would go unseen. */
+export function tooLong(name: string, most: number): string | null {
+  const { length } = [...name.trim().normalize("NFC")];
+  return length > most ? t("shell.name_too_long", { count: length, most }) : null;
+}
 
 interface About {
   label: ReactNode;

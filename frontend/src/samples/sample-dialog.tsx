@@ -27,6 +27,7 @@ function facts(sample: Sample): [string, string][] {
   rows.push([t("samples.bytes"), bytes(sample.bytes)]);
   rows.push([t("samples.added"), when(sample.added)]);
   if (sample.group) rows.push([t("samples.take"), sample.group]);
+  if (sample.split) rows.push([t("samples.part"), t(`samples.part_${sample.split}`)]);
   return rows;
 }
 

@@ -225,7 +225,13 @@ class Guard:
             raise Problem(415, "packed bodies are not read: send it without Content-Encoding")
 
     def _large(self, bounds: Bounds) -> Problem:
-        return self._refused("size", 413, f"the body is larger than {bounds.body:,} bytes")
+        return self._refused(
+            "size",
+            413,
+            f"what was sent is larger than {bounds.body / 1e6:,.0f} MB"
+            if bounds.body >= 1_000_000
+            else f"what was sent is larger than {bounds.body:,} bytes",
+        )
 
     def _refused(self, reason: str, status: int, words: str) -> Problem:
         self._books.refused.add(reason=reason)

@@ -10,6 +10,9 @@ import { duration, number, t } from "@/words";
 const TILE = 118;
 const ALL = "";
 
+/** What a sample is kept for, where it is not for learning. */
+const partOf = ({ split }: Shapes["Sample"]): string => (split === "validation" || split === "test" ? t(`samples.part_${split}`) : "");
+
 interface ClassViewProps {
   project: Shapes["Project"];
   /** Undefined: all classes. */
@@ -44,7 +47,7 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
     (index: number) => {
       const sample = samples[index];
       if (!sample) return t("shell.loading");
-      return [sample.name, label === undefined ? sample.label : "", ...(sample.flags ?? []).map(flagWords)].filter(Boolean).join(", ");
+      return [sample.name, label === undefined ? sample.label : "", partOf(sample), ...(sample.flags ?? []).map(flagWords)].filter(Boolean).join(", ");
     },
     [samples, label],
   );
@@ -138,10 +141,11 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
           render={(index) => {
             const sample = samples[index];
             if (!sample) return null;
+            const words = [audio && sample.seconds != null ? duration(sample.seconds) : "", partOf(sample)].filter(Boolean).join(" · ");
             return (
               <>
                 <Thumb p={project.id} s={sample.id} size={TILE} glimpse={sample.glimpse} />
-                {audio && sample.seconds != null && <span className="tile-words number">{duration(sample.seconds)}</span>}
+                {words && <span className="tile-words number">{words}</span>}
                 {(sample.flags ?? []).length > 0 && (
                   <span className="tile-flag">
                     <Icon name="warning" size={14} />

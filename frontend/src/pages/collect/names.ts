@@ -1,6 +1,6 @@
 // Names of classes as people type them: which of two are one but for case, spaces and Unicode form, and which are too long.
 
-import { t } from "@/words";
+import { tooLong } from "@/design";
 
 const LONGEST = 200; // characters, as the server takes them
 
@@ -17,7 +17,4 @@ export function meant(name: string, classes: readonly { name: string }[]): { nam
 }
 
 /** Why a name cannot be; null: it can. */
-export function fault(name: string): string | null {
-  const { length } = [...clean(name)];
-  return length > LONGEST ? t("collect.name_too_long", { count: length, most: LONGEST }) : null;
-}
+export const fault = (name: string) => tooLong(name, LONGEST);

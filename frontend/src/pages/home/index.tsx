@@ -4,10 +4,10 @@ import { useRef, useState, type FormEvent } from "react";
 import { useLocation } from "wouter";
 import { useQueryClient } from "@tanstack/react-query";
 import { api, keys, send, take, useAbout, useProjects, type Shapes } from "@/api";
-import { Button, Card, Dialog, Icon, Loading, Notice, TextField, toastProblem } from "@/design";
+import { Button, Card, Dialog, Icon, Loading, Notice, TextField, tooLong, toastProblem } from "@/design";
 import { pathOf } from "@/shell/steps";
 import { t } from "@/words";
-import { ProjectCard } from "./project-card";
+import { LONGEST_NAME, ProjectCard } from "./project-card";
 import "./home.css";
 
 /** Opens a project that the server just made. */
@@ -24,10 +24,12 @@ function useOpen(): (project: Shapes["Project"]) => void {
 function NewProject({ autoFocus }: { autoFocus?: boolean }) {
   const open = useOpen();
   const [name, setName] = useState("");
+  const problem = tooLong(name, LONGEST_NAME);
   const [busy, setBusy] = useState(false);
 
   async function create(event: FormEvent): Promise<void> {
     event.preventDefault();
+    if (problem) return;
     setBusy(true);
     try {
       open(await take(api.POST("/api/projects", { body: { name: name.trim() || t("home.unnamed") } })));
@@ -39,7 +41,7 @@ function NewProject({ autoFocus }: { autoFocus?: boolean }) {
 
   return (
     <form className="home-new" onSubmit={(event) => void create(event)}>
-      <TextField label={t("home.name")} placeholder={t("home.name_example")} value={name} maxLength={120} data-autofocus={autoFocus} onChange={(event) => setName(event.target.value)} />
+      <TextField label={t("home.name")} placeholder={t("home.name_example")} value={name} fault={problem} data-autofocus={autoFocus} onChange={(event) => setName(event.target.value)} />
       <Button type="submit" look="primary" icon="add" busy={busy}>
         {t("home.create")}
       </Button>
@@ -96,7 +98,7 @@ function ImportProject() {
     if (!file) return;
     setBusy(true);
     try {
-      open(await send<Shapes["Project"]>("POST", "/api/projects/archive", file));
+      open(await send<Shapes["Project"]>("POST", `/api/projects/archive?name=${encodeURIComponent(file.name)}`, file));
     } catch (error) {
       toastProblem(error);
     } finally {

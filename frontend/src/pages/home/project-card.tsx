@@ -4,21 +4,25 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, keys, take, url, useFreshen, type Shapes } from "@/api";
-import { Badge, Button, Confirm, Dialog, Icon, Menu, TextField, toast, toastProblem } from "@/design";
+import { Badge, Button, Confirm, Dialog, Icon, Menu, TextField, tooLong, toast, toastProblem } from "@/design";
 import { pathOf } from "@/shell/steps";
 import { bytes, number, percent, t, when } from "@/words";
+
+export const LONGEST_NAME = 120; // of a project, in characters, as the server takes them
 
 type Asking = "rename" | "delete" | "trash" | null;
 
 function Rename({ project, onClose }: { project: Shapes["ProjectCard"]; onClose: () => void }) {
   const queries = useQueryClient();
   const [name, setName] = useState(project.name);
+  const problem = tooLong(name, LONGEST_NAME);
   return (
     <Dialog title={t("home.rename")} size="small" onClose={onClose}>
       <form
         className="home-new"
         onSubmit={(event) => {
           event.preventDefault();
+          if (problem) return;
           take(api.PATCH("/api/projects/{p}", { params: { path: { p: project.id } }, body: { name } })).then(() => {
             void queries.invalidateQueries({ queryKey: keys.projects });
             void queries.invalidateQueries({ queryKey: keys.project(project.id) });
@@ -26,7 +30,7 @@ function Rename({ project, onClose }: { project: Shapes["ProjectCard"]; onClose:
           }, toastProblem);
         }}
       >
-        <TextField label={t("home.name")} value={name} maxLength={120} required data-autofocus onChange={(event) => setName(event.target.value)} />
+        <TextField label={t("home.name")} value={name} fault={problem} required data-autofocus onChange={(event) => setName(event.target.value)} />
         <Button type="submit" look="primary">
           {t("home.rename")}
         </Button>

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LONG = 10_000  # characters of a name; what is too long for a class or project is said by who keeps it, in words
 Modality = Literal["image", "audio"]
 Severity = Literal["error", "warning", "note"]
 State = Literal["queued", "running", "pausing", "paused", "stopping", "stopped", "interrupted", "failed", "done"]
@@ -59,12 +60,12 @@ class MemoryStatus(Shape):
 
 
 class NewProject(Shape):
-    name: str = Field(min_length=1, max_length=120)
+    name: str = Field(min_length=1, max_length=LONG, description="at most 120 characters")
     modality: Modality | None = None
 
 
 class ProjectName(Shape):
-    name: str = Field(min_length=1, max_length=120)
+    name: str = Field(min_length=1, max_length=LONG, description="at most 120 characters")
 
 
 class ClassCard(Shape):
@@ -250,7 +251,7 @@ class Received(Shape):
 
 
 class NewTake(Shape):
-    label: str = Field(min_length=1, max_length=200)
+    label: str = Field(min_length=1, max_length=LONG)
     source: Literal["microphone", "webcam", "try"]
     device: str = Field("", max_length=300)
 
@@ -609,17 +610,17 @@ class Comparison(Shape):
 
 
 class Renamed(Shape):
-    name: str = Field(min_length=1, max_length=200)
-    to: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=LONG)
+    to: str = Field(min_length=1, max_length=LONG)
 
 
 class Named(Shape):
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=LONG)
 
 
 class Merged(Shape):
     names: list[str] = Field(min_length=1, max_length=1000)
-    to: str = Field(min_length=1, max_length=200)
+    to: str = Field(min_length=1, max_length=LONG)
 
 
 class Chosen(Shape):
@@ -627,7 +628,7 @@ class Chosen(Shape):
 
 
 class Moved(Chosen):
-    label: str = Field(min_length=1, max_length=200)
+    label: str = Field(min_length=1, max_length=LONG)
 
 
 class Grouped(Chosen):

@@ -84,5 +84,5 @@ async def bounded(request: Request, most: int) -> bytes:
             raise Problem(413, f"the file is larger than {most // 1_000_000} MB", hint="send a shorter or smaller one")
         parts.append(part)
     if not size:
-        raise Problem(400, "the body is empty", hint="send the bytes of one file")
+        raise Problem(400, "the file is empty", hint="choose another file")
     return b"".join(parts)
