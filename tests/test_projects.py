@@ -886,6 +886,19 @@ def test_folders_of_train_and_test_stay_apart(projects: Projects, tmp_path: Path
     again.close()
 
 
+def test_archives_called_train_and_test_are_parts(projects: Projects) -> None:
+    made = projects.create("Pets")
+    bring = made.begin_import()
+    for number, part in enumerate(("train", "test")):
+        bring.receive(
+            f"{part}.zip",
+            zipped({f"{name}/{part}.png": png(1900 + number * 10 + len(name)) for name in ("cat", "goat")}),
+        )
+    assert [(c.name, c.count) for c in bring.preview().classes] == [("cat", 2), ("goat", 2)]
+    bring.confirm()
+    assert {(s.name, s.split) for s in made.samples} == {("train.png", "train"), ("test.png", "test")}
+
+
 def test_a_column_split_is_kept_unless_it_is_not_wanted(projects: Projects) -> None:
     for keep in (True, False):
         made = projects.create("Pets")

@@ -184,16 +184,28 @@ def from_folders(paths: list[str]) -> dict[str, Said]:
         if len({parts[0] for parts in split}) > 1 or all(len(parts) == 2 for parts in split):
             break
         split = [parts[1:] for parts in split]
-    split = [parts[1:] if len(parts) > 2 and parts[0].lower().endswith(".zip") else parts for parts in split]
-    splits = [""] * len(split)
-    if are_parts({parts[0] for parts in split if len(parts) > 2}):
-        splits = [split_named(parts[0]) if len(parts) > 2 else "" for parts in split]
-        split = [parts[1:] if part else parts for parts, part in zip(split, splits, strict=True)]
+    divided = _divided(split)  # train.zip and test.zip are parts too
+    if divided is None:
+        split = [parts[1:] if len(parts) > 2 and _unzipped(parts[0]) != parts[0] else parts for parts in split]
+        divided = _divided(split)
+    named, split = divided or ([""] * len(split), split)
     return {
-        path: Said(parts[0][:-4] if parts[0].lower().endswith(".zip") else parts[0], "", part)
-        for path, parts, part in zip(paths, split, splits, strict=True)
+        path: Said(_unzipped(parts[0]), "", part)
+        for path, parts, part in zip(paths, split, named, strict=True)
         if len(parts) > 1
     }
+
+
+def _divided(split: list[list[str]]) -> tuple[list[str], list[list[str]]] | None:
+    """(the part of each path, its folders from the class on); None: the outermost folders are no parts of a data set."""
+    if not are_parts({_unzipped(parts[0]) for parts in split if len(parts) > 2}):
+        return None
+    named = [split_named(_unzipped(parts[0])) if len(parts) > 2 else "" for parts in split]
+    return named, [parts[1:] if part else parts for parts, part in zip(split, named, strict=True)]
+
+
+def _unzipped(name: str) -> str:
+    return name[:-4] if name.lower().endswith(".zip") else name
 
 
 def natural(path: str) -> list[tuple[int, str]]:
