@@ -3,7 +3,7 @@
 Photos: images per CPU-second of handful's loop and of the steps of torchvision's reference recipe (references/classification:
 SGD with momentum, label smoothing, accuracies in every step) on the same network, random weights and prepared pictures, each
 in its own process, in turn. `last_3` trains the last three blocks and the head, in handful only. A small Conv1d network: CPU
-time of a step beside a bare loop with the same optimiser. Medians.
+time of a step beside a bare loop with the same optimiser. Each round's rates, and the medians of their ratios.
 """
 
 from __future__ import annotations
@@ -156,9 +156,10 @@ def main(names: list[str]) -> None:
             for kind, values in rates.items():
                 called = [sys.executable, __file__, "--one", kind, name]
                 values.append(float(subprocess.run(called, capture_output=True, text=True, check=True).stdout))
-        medians = {kind: statistics.median(values) for kind, values in rates.items()}
-        ratios = {f"{kind}_ratio": medians[kind] / medians["torchvision"] for kind in ("handful", "last_3")}
-        result[name] = {k: round(v, 2) for k, v in (medians | ratios).items()}
+        result[name] = {kind: [round(value, 2) for value in values] for kind, values in rates.items()}
+        for kind in ("handful", "last_3"):
+            each = [a / b for a, b in zip(rates[kind], rates["torchvision"], strict=True)]
+            result[name][f"{kind}_ratio"] = round(statistics.median(each), 2)
     print(json.dumps(result, indent=1))
 
 

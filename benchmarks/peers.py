@@ -5,7 +5,8 @@
 fastai's `fine_tune(5)` and `handful train --model auto` get the same training photos, the same SqueezeNet 1.0 weights and one
 thread, in turn, handful with nothing cached; both answer the same test photos. Processor seconds run from process start to
 the trained model: for handful that holds the cross-validation, the report and the proof as well. fastai is measured with its
-batches of 64, of which these small sets give one an epoch, and with batches of 16. `--kept` names a folder where the
+batches of 64, of which these small sets give one an epoch, and with batches of 16; handful also without augmented views, which
+`auto` embeds where plain features do not suffice. `--kept` names a folder where the
 outcome of each training is kept, and found again by a later call. The environments, some 6 GB, lie in $PEERS or the
 user's cache folder; TORCH_INDEX_URL names another source of torch, for instance one without CUDA, which is smaller.
 """
@@ -39,6 +40,7 @@ INSTALL_SECONDS = 1800
 SETS = {"catsdogs": "cats and dogs", "faces2": "five faces"}
 SIDES = {
     "handful": "`handful train --model auto`",
+    "handful-plain": "`handful train --model auto --views 0`",
     "fastai-64": "fastai `fine_tune(5)`",
     "fastai-16": "fastai `fine_tune(5)`, batches of 16",
 }
@@ -84,13 +86,13 @@ def version(python: Path) -> str:
     return Timed(python, "-I", "-c", code).output.strip()
 
 
-def ours(name: str, seed: int) -> dict[str, Any]:
+def ours(name: str, seed: int, *more: object) -> dict[str, Any]:
     """One training by handful, from nothing; then its answers."""
     with tempfile.TemporaryDirectory(prefix="handful-peers-") as place:
         home, run = Path(place) / "home", Path(place) / "run"
         handful = [sys.executable, "-m", "handful"]
         options = ["--model", "auto", "--weights", WEIGHTS, "--threads", 1, "--seed", seed, "--run", run, "--quiet"]
-        trained = Timed(*handful, "train", DATA / name / "train", *options, home=home)
+        trained = Timed(*handful, "train", DATA / name / "train", *options, *more, home=home)
         files = sorted(p for p in (DATA / name / "test").rglob("*") if p.is_file())
         lines = Timed(*handful, "predict", run, *files, "--json", home=home).output.splitlines()
     found = [json.loads(line)["label"] for line in lines]
@@ -110,7 +112,9 @@ def trained(kept: Path, python: Path, side: str, name: str, seed: int) -> dict[s
     path = kept / f"{name}-{side}-{seed}.json"
     if not path.is_file():
         print(f"training {name}, {side}, seed {seed}", file=sys.stderr, flush=True)
-        one = ours(name, seed) if side == "handful" else theirs(python, name, seed, int(side.split("-")[1]))
+        own, _, kind = side.partition("-")
+        plain = ("--views", 0) if kind == "plain" else ()
+        one = ours(name, seed, *plain) if own == "handful" else theirs(python, name, seed, int(kind))
         path.write_text(json.dumps(one), encoding="utf-8")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
@@ -134,7 +138,7 @@ def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> list[str]:
                 "{:.3f} ({:.3f} to {:.3f})".format(h.mean(), *wilson(h.sum(), len(h))) for h in map(hits, runs)
             )
             rows.append(f"| {SETS[name]} | {SIDES[side]} | {spread([run['cpu_seconds'] for run in runs])} | {each} |")
-            if side == "handful":
+            if side.startswith("handful"):
                 continue
             a, b = [hits(run) for run in mine], [hits(run) for run in runs]
             files = np.tile(np.arange(len(a[0])), len(a))
@@ -157,14 +161,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--data", nargs="*", choices=list(SETS), default=list(SETS))
-    options.add_argument("--sides", nargs="*", choices=list(SIDES)[1:], default=list(SIDES)[1:], help="of the peer")
+    options.add_argument("--sides", nargs="*", choices=list(SIDES), default=list(SIDES))
     options.add_argument("--kept", type=Path, help="outcomes of trainings, found again by a later call")
     asked = options.parse_args()
     if not WEIGHTS.is_file():
         sys.exit(f"no real data at {DATA}\nHANDFUL_TEST_DATA names the folder with catsdogs, faces2 and weights")
     os.environ["OMP_NUM_THREADS"] = "1"
     python = environment()
-    sides = ["handful", *asked.sides]
+    sides = [side for side in SIDES if side in ("handful", *asked.sides)]
     found: dict[str, dict[str, list[dict[str, Any]]]] = {name: {side: [] for side in sides} for name in asked.data}
     with tempfile.TemporaryDirectory(prefix="handful-peers-") as place:
         kept = asked.kept or Path(place)

@@ -266,6 +266,20 @@ def race(place: Path, rounds: int) -> list[str]:
     ]
 
 
+def fine_tuning(place: Path, rounds: int) -> list[str]:
+    """Training by gradient against plain loops: see engine.py."""
+    found = Timed(PYTHON, HERE / "engine.py").json
+    step, rows = found["conv1d_step_ms"], []
+    for name, goal in (("squeezenet1_0", ""), ("efficientnet_b0", "at least 1.5")):
+        ours, theirs, last = (found[name][kind] for kind in ("handful", "torchvision", "last_3"))
+        rows.append(
+            f"| fine-tuning {name}, pictures a processor second: handful / plain loop of torchvision's recipe | {ratios(ours, theirs)}; "
+            f"its last three blocks {ratios(last, theirs)} | {goal} |"
+        )
+    spent = f"{step['ratio']:.2f} ({step['handful']:.2f} / {step['bare']:.2f} ms)"
+    return [*rows, f"| a training step of the Conv1d network: handful / a bare loop | {spent} | at most 1.1 |"]
+
+
 def installation(place: Path, rounds: int) -> list[str]:
     """Size of fresh environments with the locked versions, without pip."""
     rows = []
@@ -344,7 +358,7 @@ def studio(place: Path, rounds: int) -> list[str]:
 
 PARTS: dict[str, Callable[[Path, int], list[str]]] = {
     "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "accuracy": accuracy, "memory": memory,
-    "race": race, "trusted": trusted, "exports": exports, "serving": serving, "installation": installation,
+    "race": race, "fine_tuning": fine_tuning, "trusted": trusted, "exports": exports, "serving": serving, "installation": installation,
 }  # fmt: skip
 
 
@@ -359,7 +373,7 @@ def main() -> None:
         "| what | measured | goal |", "| --- | --- | --- |",
     ]  # fmt: skip
     for name in options.parts:
-        if not WEIGHTS.is_file() and name not in ("start_up", "studio", "installation"):
+        if not WEIGHTS.is_file() and name not in ("start_up", "fine_tuning", "studio", "installation"):
             print(f"left out {name}: no real data at {DATA} (HANDFUL_TEST_DATA names its folder)", file=sys.stderr)
             continue
         if name == "studio" and not PAGES.is_file():
