@@ -389,12 +389,13 @@ def test_changes_do_what_they_say() -> None:
 
 
 def test_masks_hide_bands_and_times() -> None:
-    item = np.random.default_rng(0).standard_normal((3, 64, 90)).astype(np.float32)
-    masked = AudioFrontend().mask(item, np.random.default_rng(0))
-    changed = masked != item
-    assert 0 < changed.mean() < 0.6 and not np.shares_memory(masked, item)
+    seen = np.random.default_rng(0).standard_normal((3, 64, 90)).astype(np.float32)
+    masked = AudioFrontend().mask(seen, 0.15, np.random.default_rng(0))
+    changed = masked != seen
+    assert 0 < changed.mean() < 0.6 and not np.shares_memory(masked, seen)
     rows, columns = changed.all(axis=(0, 2)), changed.all(axis=(0, 1))
     assert np.array_equal(changed[0], rows[:, None] | columns[None])
+    assert rows.sum() <= 2 * 9 and columns.sum() <= 2 * 13
 
 
 def test_thumbnail_is_a_small_picture() -> None:

@@ -230,6 +230,22 @@ def test_trained_from_scratch_it_predicts_without_torch(name: str, sounds: Path,
     assert answer.stdout.split() == ["low"]
 
 
+@pytest.mark.slow
+def test_masks_hide_from_networks_what_training_hears(sounds: Path, tmp_path: Path) -> None:
+    """Every step sees other numbers; what is predicted sees them all. Photos have no bands: it is said."""
+    from handful.config import Recipe
+    from handful.training.automatic import idle
+
+    settings = {"model": "conv1d_mel", "strategy": "scratch", "epochs": 1, "augment": False, "folds": 2}
+    losses = []
+    for number, mask in enumerate((None, 0.3, 0.3)):
+        run = handful.train(sounds, run=tmp_path / str(number), mask=mask, **settings)
+        events = map(json.loads, (run.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+        losses.append([event["train_loss"] for event in events if event["event"] == "epoch"])
+    assert losses[1] == losses[2] and all(a != b for a, b in zip(losses[0], losses[1], strict=True))
+    assert idle(Recipe(mask=0.1), "scratch", "image") == ["has no effect with pictures: --mask"]
+
+
 def test_the_presets_of_the_studies_name_networks_that_go_together() -> None:
     from handful.search import candidates
 

@@ -107,6 +107,12 @@ class Recipe(BaseModel):
     augment: bool | None = Field(
         None, description="change every sample a little in each epoch, as by default; finetune and scratch"
     )
+    mask: float | None = Field(
+        None,
+        ge=0,
+        le=0.5,
+        description="hides up to this share of a sound's bands and time in each epoch; finetune and scratch",
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] | None = Field(
         None, description="of the arithmetic; lower than float32 on a GPU by default; finetune and scratch"
     )

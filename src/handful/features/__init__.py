@@ -54,6 +54,10 @@ class Frontend(Protocol):
         """One item, randomly changed as a class would not change; same shape and dtype."""
         ...
 
+    def mask(self, seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+        """What a network sees of one item, with up to this share of its bands and of its time hidden; photos stay as they are."""
+        ...
+
     def alike(self, facts: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
         """Pairs of files that show the same thing (rescaled, recompressed), from the facts of `read`."""
         ...

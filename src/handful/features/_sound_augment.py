@@ -67,3 +67,17 @@ def pitch(wave: np.ndarray, semitones: float, rate_hz: int) -> np.ndarray:
     factor = 2.0 ** (semitones / 12.0)
     longer = stretch(wave, 1.0 / factor)
     return fit(soxr.resample(longer, rate_hz * factor, rate_hz, quality="MQ"), len(wave))
+
+
+def mask(seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """SpecAugment (Park et al. 2019, arXiv:1904.08779): of float32 [..., bands, T] up to two bands and two stretches of time, each
+    at most `share` of all, become the mean."""
+    masked = np.array(seen, np.float32)
+    mean = masked.mean(axis=(-2, -1), keepdims=True)
+    for axis in (-2, -1, -2, -1):
+        size = masked.shape[axis]
+        width = int(rng.integers(0, int(size * share) + 1))
+        start = int(rng.integers(0, size - width + 1))
+        where = (..., slice(start, start + width)) if axis == -1 else (..., slice(start, start + width), slice(None))
+        masked[where] = mean
+    return masked

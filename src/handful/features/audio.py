@@ -305,19 +305,8 @@ class AudioFrontend:
             wave = change.noise(wave, snr_db, rng)
         return change.volume(wave, decibel).astype(np.float32)
 
-    def mask(self, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """SpecAugment (Park et al. 2019): up to two bands and two stretches of time of [..., bands, T] become the mean."""
-        masked = np.array(item, np.float32)
-        mean = masked.mean(axis=(-2, -1), keepdims=True)
-        for axis in (-2, -1, -2, -1):
-            size = masked.shape[axis]
-            width = int(rng.integers(0, max(1, size // 6) + 1))
-            start = int(rng.integers(0, size - width + 1))
-            where = (
-                (..., slice(start, start + width)) if axis == -1 else (..., slice(start, start + width), slice(None))
-            )
-            masked[where] = mean
-        return masked
+    def mask(self, seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+        return change.mask(seen, share, rng)
 
     def thumbnail(self, items: np.ndarray) -> bytes:
         """The first window's mel spectrogram, low tones below, as a JPEG of 160 x 80 pixels."""

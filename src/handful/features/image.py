@@ -173,6 +173,9 @@ class ImageFrontend:
             picture = enhance(picture).enhance(factor)
         return np.asarray(picture, dtype=np.uint8)
 
+    def mask(self, seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+        return seen
+
     def thumbnail(self, items: np.ndarray) -> bytes:
         from PIL import Image
 

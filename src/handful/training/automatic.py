@@ -35,9 +35,10 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "label_smoothing": GRADIENT, "patience": GRADIENT, "accumulate": GRADIENT, "target_memory_usage": GRADIENT,
     "safety_margin": GRADIENT, "warmup": GRADIENT, "layer_decay": ("finetune",), "weight_decay": GRADIENT,
     "gradient_clip": GRADIENT, "class_weights": GRADIENT, "mixup": GRADIENT, "average": GRADIENT, "target_size": GRADIENT, "augment": GRADIENT,
+    "mask": GRADIENT,
     "precision": GRADIENT,
 }  # fmt: skip
-OF_SOUNDS = ("features", "n_mels", "sample_rate_hz", "seconds")
+OF_SOUNDS = ("features", "n_mels", "sample_rate_hz", "seconds", "mask")
 
 Tell = Callable[[str], None]
 

@@ -61,7 +61,7 @@ class Gradient:
             )
         }  # fmt: skip
         self.settings = LoopSettings(**{name: value for name, value in chosen.items() if value is not None})
-        self._asked = self.settings, recipe.batch_size, recipe.target_size, recipe.augment
+        self._asked = self.settings, recipe.batch_size, recipe.target_size, recipe.augment, recipe.mask
         self.resolved: dict[str, Any] = {
             "epochs": self.settings.epochs,
             "trainable_blocks": blocks if kind == "finetune" else None,
@@ -124,19 +124,20 @@ class Gradient:
             added = np.concatenate([np.flatnonzero(self.owner == sample) for sample in copies] or [rows[:0]])
             rows = np.concatenate([rows, added])
             stop = None if stop is None else np.concatenate([stop, np.zeros(len(added), bool)])
-        augment, seed = self.job.frontend.augment, self.settings.seed
-        changed = self.job.recipe.augment is not False
+        frontend, seed = self.job.frontend, self.settings.seed
+        changed, share = self.job.recipe.augment is not False, self.job.recipe.mask
 
         def pictures(indices: np.ndarray, epoch: int | None) -> np.ndarray:
             chosen = self.items[rows[indices]]
-            if epoch is not None and changed:
-                chosen = np.stack(
-                    [
-                        augment(item, np.random.default_rng([seed, epoch, int(i)]))
-                        for item, i in zip(chosen, indices, strict=True)
-                    ]
-                )
-            return self._pictures(chosen)
+            if epoch is None:
+                return self._pictures(chosen)
+            draws = [np.random.default_rng([seed, epoch, int(i)]) for i in indices]
+            if changed:
+                chosen = np.stack([frontend.augment(item, rng) for item, rng in zip(chosen, draws, strict=True)])
+            seen = self._pictures(chosen)
+            if not share:
+                return seen
+            return np.stack([frontend.mask(x, share, rng) for x, rng in zip(seen, draws, strict=True)])
 
         def tell(row: dict[str, Any]) -> None:
             self.job.log(event="epoch", fold=fold, **row)
