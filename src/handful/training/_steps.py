@@ -32,11 +32,12 @@ Tell = Callable[[dict[str, Any]], None]
 
 UNREAD = 16  # steps of a GPU whose loss is looked at together: each look waits for it
 RATES = {True: 3e-4, False: 2e-3}  # of pretrained networks, and from scratch
+SMALL, SMALL_RATE = 100_000, 5e-3  # from scratch with fewer parameters; at 2e-3 they had not arrived after 20 epochs
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How to train. `learning_rate` None: 3e-4 for pretrained networks, 2e-3 from scratch.
+    """How to train. `learning_rate` None: 3e-4 for pretrained networks, 2e-3 from scratch, 5e-3 below 100,000 parameters.
 
     `batch_size` is the samples of a step; they are computed in `accumulate` parts. `trainable_blocks`: 0 the head only, N the
     head and the last N blocks (see `Network.blocks`; each family's file says what a block is), -1 everything; a network
@@ -84,7 +85,8 @@ class Training:
         self.weights = None
         if settings.class_weights and labels.ndim == 1:
             self.weights = torch.from_numpy(_optimise.balanced(labels[train], classes)).to(self.device)
-        self.rate = settings.learning_rate or RATES[pretrained]
+        small = not pretrained and sum(parameter.numel() for parameter in self.module.parameters()) < SMALL
+        self.rate = settings.learning_rate or (SMALL_RATE if small else RATES[pretrained])
         blocks = settings.trainable_blocks if pretrained else -1
         self.frozen = _optimise.unfreeze(trained.model, self.module, head, blocks)
         groups = _optimise.parameter_groups(
