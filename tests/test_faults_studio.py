@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -11,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -77,6 +80,12 @@ def photo_run_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
     settings = {"model": "statistics", "strategy": "prototype", "weights": "none", "repeats": 1}
     return Path(handful.train(photos, run=tmp_path_factory.mktemp("runs") / "quick", **settings).path)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[StudioServer]:
+    with StudioServer(folder=tmp_path / "data", port=0, token=TOKEN) as server:
+        yield server
 
 
 @pytest.fixture
@@ -342,3 +351,116 @@ def test_a_download_that_nobody_reads_leaves_no_file(filled: Filled, monkeypatch
             if leaves:
                 connection.close()
             waited_for(lambda: not list(filled.server.studio.upload_folder().iterdir()))
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+# As given, and as everybody sees it; None: refused.
+NAMES: dict[str, str | None] = {
+    "e\u0301": "\xe9", "a\nb": "a\\nb", "a\x00b": "a\\x00b", "\x1b[31mred": "\\x1b[31mred", "a\u2028b": "a\\u2028b", " x ": "x", "\ud800x": None,
+} | {
+    name: name
+    for name in (
+        "-rf", "--help", "$(id)", "`id`;", "%s{}", "{{7*7}}", "__proto__", "constructor", "None", "nan", "true", "1e5", "007", "train",
+        "CON", "nul.txt", "dot.", "a:b", "..\\x", "../x", "</script><img src=x onerror=alert(1)>", "javascript:alert(1)",
+        "\u202egnp.exe", "a\u200bb", "\u043aot", "\U0001f431" * 50, "=1+1", "'=1+1", "x" * 120,
+    )
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_name_is_the_same_wherever_it_goes(server: StudioServer, photos: Path) -> None:
+    """F-73 to F-80: classes, files, takes, groups and projects keep their names through lists, tables, undo and archives."""
+    client = Client(server.port, token=TOKEN)
+    pictures = [path.read_bytes() for path in sorted(photos.glob("*/*"))[:3]]
+    for name, wanted in NAMES.items():
+        if wanted is None:
+            client("POST", "/api/projects", {"name": name}).problem(422)
+            continue
+        project = client("POST", "/api/projects", {"name": name}).json
+        at = f"/api/projects/{project['id']}"
+        assert project["name"] == wanted
+        assert client("POST", f"{at}/classes", {"name": name}).json["project"]["classes"][0]["name"] == wanted
+        take = client("POST", f"{at}/takes", {"label": name, "source": "webcam", "device": name}).json
+        assert take["label"] == wanted
+        assert client("PUT", f"{at}/takes/{take['id']}/samples", pictures[0]).status == 200
+        bring = client("POST", f"{at}/imports").json["id"]
+        path = quote(f"y/file {name.replace('/', '_')}.png")
+        assert client("PUT", f"{at}/imports/{bring}/files?path={path}", pictures[1]).status == 200
+        assert client("PUT", f"{at}/imports/{bring}/files?path=z/1.png", pictures[2]).status == 200
+        done = client("POST", f"{at}/imports/{bring}/confirm", {"classes": {"z": name}}).json
+        assert {found["name"]: found["count"] for found in done["project"]["classes"]} == {wanted: 2, "y": 1}
+        found = client("GET", f"{at}/samples?label={quote(wanted)}").json
+        assert found["total"] == 2 and {row["label"] for row in found["samples"]} == {wanted}
+        ids = [row["id"] for row in found["samples"]]
+        assert client("POST", f"{at}/samples/group", {"ids": ids, "group": name}).status == 200
+        shape = client("POST", f"{at}/classes/delete", {"name": wanted}).json["project"]
+        assert [c["name"] for c in shape["classes"]] == ["y"]
+        assert client("POST", f"{at}/undo").json["project"]["classes"][0]["name"] == wanted
+        other = client("POST", "/api/projects/archive", client("GET", f"{at}/archive").body).json
+        assert (other["name"], [c["name"] for c in other["classes"]]) == (wanted, [wanted, "y"])
+        folder = Path(other["folder"])
+        assert all(re.fullmatch(r"[A-Za-z0-9._-]+", part.name) for part in folder.rglob("*"))
+        head, *rows = csv.reader(io.StringIO((folder / "labels.csv").read_text(encoding="utf-8")))
+        assert len(rows) == 3 and {len(row) for row in rows} == {len(head)}
+        assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t"))]
+        for row in client("GET", f"/api/projects/{other['id']}/samples").json["samples"]:
+            answer = client("GET", f"/api/projects/{other['id']}/samples/{row['id']}/file")
+            kept = answer.headers["content-disposition"]
+            assert answer.status == 200 and kept.startswith("attachment; ") and kept.isprintable(), kept
+
+
+# -- what is given back ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_that_came_from_outside_is_a_page(filled: Filled) -> None:
+    """F-126: files are attachments, or were drawn by us; reports are in a sandbox without scripts; nothing is sniffed."""
+    evil = b"<!doctype html><script>alert(1)</script>"
+    (filled.run / "explanations").mkdir(exist_ok=True)
+    (filled.run / "explanations" / f"{'0' * 16}.jpg").write_bytes(evil)
+    (filled.run / "exports" / "model.onnx").write_bytes(evil)
+    (filled.run / "report.html").write_bytes(b'<html lang="en">' + evil)
+    at = f"/api/projects/{filled.id}"
+    saved = [f"{at}/archive", f"{at}/samples/{filled.sample}/file", f"{at}/runs/{RUN}/exports/model.onnx"]
+    drawn = [f"{at}/samples/{filled.sample}/{kind}" for kind in ("thumb", "preview")]
+    shown = [f"{at}/runs/{RUN}/explanations/{'0' * 16}.jpg"]
+    for where in saved + drawn + shown:
+        answer = filled.client("GET", where)
+        assert answer.status == 200 and answer.headers["x-content-type-options"] == "nosniff", where
+        kind = answer.headers["content-type"]
+        assert kind in ("application/zip", "application/octet-stream", "image/jpeg", "image/png"), (where, kind)
+        assert answer.headers.get("content-disposition", "").startswith("attachment") == (where in saved), where
+    report = filled.client("GET", f"{at}/runs/{RUN}/report")
+    policy = report.headers["content-security-policy"]
+    assert (
+        "sandbox" in policy
+        and "allow-scripts" not in policy
+        and "default-src 'none'" in policy
+        and "script-src" not in policy
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"), ("a.svg", b"<?xml version='1.0'?><svg/>"),
+        ("a.jpg", b"<!doctype html><script>alert(1)</script>"), ("model.pt", b"\x80\x04\x95"), ("a.wav", b"\x80\x02}q\x00."),
+        ("a.png", b"\x7fELF" + bytes(60)), ("model.onnx", b"\x08\x07\x12\x07pytorch"), ("w.safetensors", b"\x08" + bytes(80)),
+        ("a.gif", b"GIF89a<script>alert(1)</script>"), ("a.png", PNG + b"<script>alert(1)</script>" + bytes(40)),
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_or_sound_is_not_kept(server: StudioServer, name: str, content: bytes) -> None:
+    """F-55, F-104: by content, whatever it is called; models and pickles have no way in."""
+    client = Client(server.port, token=TOKEN)
+    at = f"/api/projects/{client('POST', '/api/projects', {'name': 'x'}).json['id']}"
+    bring = client("POST", f"{at}/imports").json["id"]
+    found = client("PUT", f"{at}/imports/{bring}/files?path=cat/{name}", content)
+    assert found.status == 200 and found.json["files"] == 0 and found.json["reason"]
+    client("POST", f"{at}/imports/{bring}/confirm", {}).problem(422)
+    take = client("POST", f"{at}/takes", {"label": "cat", "source": "webcam"}).json["id"]
+    answer = client("PUT", f"{at}/takes/{take}/samples", content)
+    assert 400 <= answer.status < 500 and answer.json["hint"]
+    client("POST", "/api/projects/archive", content).problem(422)
+    assert client("GET", at).json["samples"] == 0
+    folder = Path(client("GET", at).json["folder"])
+    assert not list(folder.glob("media/*/*"))
