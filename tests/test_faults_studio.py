@@ -440,6 +440,28 @@ def test_nothing_that_came_from_outside_is_a_page(filled: Filled) -> None:
     )
 
 
+def test_one_range_is_given_and_what_is_none_is_passed_over(filled: Filled) -> None:
+    """F-128: neither an answer of another shape nor thousands of parts."""
+    where = f"/api/projects/{filled.id}/samples/{filled.sample}/file"
+    whole = filled.client("GET", where).body
+    for words in (
+        "bytes=",
+        "bytes=-",
+        "bytes=5-2",
+        "items=0-1",
+        "bytes=0-1,3-4",
+        "bytes=" + "0-,1-," * 800 + "0-",
+        "\xff",
+    ):
+        answer = filled.client("GET", where, Range=words)
+        answered(answer, words)
+        assert (answer.status, answer.body) == (200, whole), (words, answer.status)
+    for words, part in (("bytes=0-3", whole[:4]), ("bytes=-3", whole[-3:]), ("bytes=9-", whole[9:])):
+        answer = filled.client("GET", where, Range=words)
+        assert (answer.status, answer.body) == (206, part), words
+    assert filled.client("GET", where, Range=f"bytes={len(whole)}-").status == 416
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

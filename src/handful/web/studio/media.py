@@ -27,6 +27,7 @@ from handful.web.problems import Problem
 _BLOCK = 1 << 19  # bytes gathered before they are written; what is smaller never is
 _SPARE = 64_000_000  # bytes of the disk that uploads leave free
 DRAWN_AT_ONCE = 4
+_RANGE = re.compile(rb"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})")
 UNCHANGING = "private, max-age=31536000, immutable"
 
 Drawn = tuple[bytes, str, dict[str, str]]  # content, media type, headers
@@ -107,11 +108,24 @@ def _large(limit: int) -> Problem:
 
 def attachment(path: Path, name: str, kind: str, temporary: bool = False) -> Response:
     """A file to be saved, never shown; `temporary`: it is deleted when it was sent, or could not be."""
-    response = _Passing if temporary else FileResponse
+    response = _Passing if temporary else WholeFile
     return response(path, headers={"Content-Disposition": disposition(name)}, media_type=kind)
 
 
-class _Passing(FileResponse):
+class WholeFile(FileResponse):
+    """A file, or one range of it. Many ranges cost more than they are good for, and what is no range is passed over."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kept = [(name, value) for name, value in scope["headers"] if name != b"range" or _is_range(value)]
+        await super().__call__({**scope, "headers": kept}, receive, send)
+
+
+def _is_range(value: bytes) -> bool:
+    found = _RANGE.fullmatch(value)
+    return found is not None and int(found[1] or 0) <= int(found[2] or 10**18)
+
+
+class _Passing(WholeFile):
     """A file that is gone after the answer, also when nobody stayed to read it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import FileResponse, Response
 
 from handful.web.studio import schema
+from handful.web.studio.media import WholeFile
 from handful.web.studio.routes import ProjectId, binary
 from handful.workflow.studio import runs
 
@@ -77,7 +78,7 @@ def router(studio: Studio) -> APIRouter:
         summary="A picture or sound of one",
     )
     def explanation(p: ProjectId, r: RunId, name: PartName) -> FileResponse:
-        return FileResponse(runs.explanation(studio, p, r, name))
+        return WholeFile(runs.explanation(studio, p, r, name))
 
     @api.get("/map", response_model=schema.EmbeddingMap, summary="Samples as a run's embeddings place them")
     def embedding_map(p: ProjectId, run: Annotated[str | None, Query(max_length=64)] = None) -> Any:
