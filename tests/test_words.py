@@ -202,3 +202,34 @@ def test_what_is_said_survives_json_and_strange_names() -> None:
     assert (
         told({"message": "old", "fix": None}) == ("old", "") == told({"name": "nobody", "values": {}, "message": "old"})
     )
+
+
+def test_a_jobs_end_is_told_in_every_language(tmp_path: Path) -> None:
+    from handful.jobs import Job
+    from handful.jobs._endings import over
+    from handful.workflow.studio.training import shape
+
+    job = Job("j", "p", "train", "", "running", 0.0, tmp_path, ("train",))
+    told = shape(over(job, "interrupted", words.said("job.vanished"), words.said("job.resume")))["told"]
+    assert set(told) == set(words.languages()) and told["en"]["hint"] == "press Go on", "there is a button for it"
+    assert re.search("[а-я]", told["ru"]["error"]) and told["ru"]["hint"] == "нажмите «Продолжить»"
+    assert shape(over(job, "failed", "as a worker wrote it"))["told"] == {}
+
+
+def test_a_command_that_fails_leaves_its_error_for_other_languages(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    photos = write_photos(tmp_path / "photos", per_class=3)
+    events = tmp_path / "events.jsonl"
+    command = [sys.executable, "-m", "handful", "train", str(photos), "--model", "statistics", "--strategy", "finetune"]
+    done = subprocess.run(
+        command, env=os.environ | {"HANDFUL_EVENTS": str(events)}, capture_output=True, text=True, timeout=120
+    )
+    from handful.jobs._following import said_by
+
+    kept = said_by(tmp_path)
+    assert done.returncode == 2 and kept, done.stderr
+    message, hint = words.unpacked(kept["error"]), words.unpacked(kept["hint"])
+    assert done.stderr.splitlines()[-2] == f"handful: {message}" and "--strategy probe" in done.stderr
+    assert "выберите другой способ" in words.retold(hint, words.load("ru", "studio"))

@@ -79,6 +79,7 @@ def _guarded(debug: bool) -> int:
 
 def _told(error: HandfulError) -> int:
     """The two lines of an error that a user can mend; the second is the corrected command where there is one."""
+    from handful._console import Events
     from handful.cli import here
     from handful.errors import RunError
     from handful.files import shown
@@ -86,6 +87,7 @@ def _told(error: HandfulError) -> int:
     hint = error.hint
     if isinstance(error, RunError) and error.instead and error.given in sys.argv[1:]:
         hint = _command([error.instead if word == error.given else word for word in sys.argv[1:]])
+    Events().error(error.message, hint)
     print(f"handful: {shown(error.message)}", file=sys.stderr)
     if hint:
         print(f"   try: {here(shown(hint))}", file=sys.stderr)

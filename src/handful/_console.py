@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from handful.words import packed
+
 SILENCE_S = 10.0  # of silence at most, while something is being done
 EVENT_S = 0.2  # between two events of one stage at least
 
@@ -39,6 +41,10 @@ class Events:
             return
         self._stage, self._written = stage, now
         self._write({"kind": "progress", "stage": stage, "done": done, "of": of})
+
+    def error(self, message: str, hint: str) -> None:
+        """Why it ended, in a form that can be said in other languages."""
+        self._write({"kind": "error", "message": packed(message), "hint": packed(hint)})
 
     def _write(self, event: dict[str, Any]) -> None:
         if not self._path:

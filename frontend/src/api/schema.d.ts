@@ -1711,6 +1711,15 @@ export interface components {
             /** Hint */
             hint?: string | null;
             /**
+             * Told
+             * @description language -> {error, hint}, where they can be said in it
+             */
+            told?: {
+                [key: string]: {
+                    [key: string]: string;
+                };
+            };
+            /**
              * Can Pause
              * @default false
              */
@@ -4698,7 +4707,10 @@ export interface operations {
     use_formats: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Accept-Language: of the words in the answer */
+                "accept-language"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4711,6 +4723,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Format"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

@@ -7,7 +7,7 @@ import { Badge, Button, ButtonLink, Card, Loading, Notice, Progress, toastProble
 import { pathOf } from "@/shell/steps";
 import { bytes, duration, percent, t, when } from "@/words";
 import { JobLog } from "./job-log";
-import { nameOf, runName, stageOf } from "./names";
+import { nameOf, runName, stageOf, toldOf } from "./names";
 import "./jobs.css";
 
 // uPlot comes with the curves alone.
@@ -115,8 +115,8 @@ export function JobCard({ job, run, past = false }: { job: Job; run?: Shapes["Ru
       {job.state === "stopped" && job.can_resume && <p className="small muted">{t("train.about_stopped")}</p>}
       {job.state === "interrupted" && <p className="small muted">{t("train.about_interrupted")}</p>}
       {job.error && (
-        <Notice tone={past ? "plain" : "error"} title={t("train.failed", { error: job.error })}>
-          {job.hint && <p>{t("train.failed_hint", { hint: job.hint })}</p>}
+        <Notice tone={past ? "plain" : "error"} title={t("train.failed", { error: toldOf(job).error })}>
+          {toldOf(job).hint && <p>{t("train.failed_hint", { hint: toldOf(job).hint })}</p>}
           {!past && job.kind === "train" && <p>{t("train.failed_next")}</p>}
         </Notice>
       )}

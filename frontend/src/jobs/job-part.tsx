@@ -6,7 +6,7 @@ import { api, keys, take, useAbout, useJobs, type Shapes } from "@/api";
 import { Button, Notice, Progress, toast, toastProblem, type IconName } from "@/design";
 import { duration, t } from "@/words";
 import { JobActions } from "./job-card";
-import { nameOf, stageOf } from "./names";
+import { nameOf, stageOf, toldOf } from "./names";
 
 type NewJob = Partial<Shapes["NewJob"]> & Pick<Shapes["NewJob"], "kind">;
 
@@ -72,8 +72,8 @@ export function JobPart({ p, run, kind, label, icon, primary = false }: Props) {
   return (
     <div className="stack tight">
       {job?.state === "failed" && (
-        <Notice tone="error" title={t("understand.job_failed", { error: job.error ?? "" })}>
-          {job.hint && <p>{job.hint}</p>}
+        <Notice tone="error" title={t("understand.job_failed", { error: toldOf(job).error })}>
+          {toldOf(job).hint && <p>{toldOf(job).hint}</p>}
         </Notice>
       )}
       <div className="row">

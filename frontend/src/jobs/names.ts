@@ -1,7 +1,7 @@
 // What runs, jobs and their stages are called: as their user called them, else by their number. Knows no component.
 
 import type { Shapes } from "@/api";
-import { has, percent, t, when } from "@/words";
+import { has, language, percent, t, when } from "@/words";
 
 type Run = Shapes["RunCard"];
 type Job = Shapes["Job"];
@@ -28,4 +28,10 @@ export function stageOf(job: Job): string {
   const words = `train.stage_${stage.toLowerCase().replaceAll(/[^a-z]+/g, "_")}`;
   const name = has(words) ? t(words) : stage;
   return of > 1 ? t("train.step_of", { stage: name, done, of }) : name;
+}
+
+/** Why a job ended as it did and what to do, in the language of the page where it can be said so. */
+export function toldOf(job: Shapes["Job"]): { error: string; hint: string } {
+  const told = job.told?.[language()];
+  return { error: told?.error || (job.error ?? ""), hint: told?.hint || (job.hint ?? "") };
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from handful.exporting import Elsewhere, exporters
+from handful.words import said
 
 exporters.add(
     "coreml",
     Elsewhere(
         file="model.mlpackage",
         engine="coreml",
-        unavailable="a Core ML model runs on macOS only, so this machine cannot prove that it predicts the same",
+        unavailable=said("export.no_coreml"),
         how="export pt2 here; on a Mac: pip install coremltools, then coremltools.convert(torch.export.load('model.pt2'))",
     ),
 )

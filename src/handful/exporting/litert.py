@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from handful.exporting import Elsewhere, exporters
+from handful.words import said
 
 exporters.add(
     "litert",
     Elsewhere(
         file="model.tflite",
         engine="litert",
-        unavailable="the converter to LiteRT (litert-torch) needs other releases of libraries than handful does",
+        unavailable=said("export.no_litert"),
         how="export pt2 here; in an environment of its own: pip install litert-torch, then litert_torch.convert(...)",
     ),
 )

@@ -20,6 +20,7 @@ from handful.exporting import MAX_ERROR, Elsewhere, Opened, Order, Written, expo
 from handful.files import sha256_file, to_json
 from handful.inference import Predictor
 from handful.runs import Run
+from handful.words import said
 
 NOTE = (
     "open it over HTTP: python -m http.server --bind 127.0.0.1 --directory {folder}; index.html?check repeats the proof"
@@ -126,7 +127,7 @@ else:
         Elsewhere(
             file="page",
             engine="onnxruntime",
-            unavailable="the parts of the page that are the same for every model are not built in this checkout",
+            unavailable=said("export.no_page"),
             how="make pages (needs Node.js); they come with the wheel",
         ),
     )

@@ -18,8 +18,9 @@ import time
 from dataclasses import replace
 
 from handful.jobs._backend import Worker
-from handful.jobs._following import Log, told
+from handful.jobs._following import Log, said_by, told
 from handful.jobs._record import Job, State
+from handful.words import Number, Said, packed, said
 
 ATTEMPTS = 2  # of a worker that crashes
 TAIL_LINES = 50
@@ -32,8 +33,9 @@ def over(
     job: Job, state: State, error: str | None = None, hint: str | None = None, resumable: bool = False
 ) -> Job:  # fmt: skip
     """The job without a worker, in a final state."""
+    again = {"error": packed(error), "hint": packed(hint)} if isinstance(error, Said) else None
     return replace(
-        job, state=state, error=error, hint=hint, resumable=resumable and job.more is not None, ended=time.time(),
+        job, state=state, error=error, hint=hint, said=again, resumable=resumable and job.more is not None, ended=time.time(),
         holds=False, rss_bytes=None, eta_seconds=None, position=None,
     )  # fmt: skip
 
@@ -47,34 +49,32 @@ def judged(job: Job, worker: Worker, log: Log) -> Job:
     if job.state == "stopping":
         return over(job, "stopped", resumable=True)
     if code is None:
-        return over(
-            job, "interrupted", "its worker vanished: the machine went down, or all of it was killed", "resume it", True
-        )
+        return over(job, "interrupted", said("job.vanished"), said("job.resume"), True)
     if code in _STOPPED:
-        return over(job, "interrupted", "the system or another program told it to stop", "resume it", True)
+        return over(job, "interrupted", said("job.told"), said("job.resume"), True)
     if code == -signal.SIGKILL:
-        return _starved(job, "killed, probably out of memory")
+        return _starved(job, "job.killed", "job.killed_peak")
     if code in _TOLD:
         return _complained(job, log, code)
     return _crashed(job, code, log)
 
 
-def _starved(job: Job, message: str) -> Job:
-    peak = f" (peak {_size(job.peak_rss_bytes)})" if job.peak_rss_bytes else ""
-    hint = "choose a smaller batch size, input size or model, or close other programs, then resume"
-    return over(job, "failed", message + peak, hint, True)
+def _starved(job: Job, key: str, measured: str) -> Job:
+    peak = Number(job.peak_rss_bytes or 0, "bytes")
+    message = said(measured, peak=peak) if job.peak_rss_bytes else said(key)
+    return over(job, "failed", message, said("job.starved.fix"), True)
 
 
 def _complained(job: Job, log: Log, code: int) -> Job:
     lines = log.tail(TAIL_LINES)
     error, hint = told(lines)
     if "(MemoryError" in (error or ""):
-        return _starved(job, "it ran out of memory")
+        return _starved(job, "job.memory", "job.memory_peak")
     if os.strerror(errno.ENOSPC) in (error or ""):
-        return over(job, "interrupted", error, hint, True)
+        return replace(over(job, "interrupted", error, hint, True), said=said_by(job.folder))
     last = next((line for line in reversed(lines) if line.strip()), "it failed without a word")
     failed = over(job, "failed", error or last, hint, resumable=code == BUSY)
-    return replace(failed, tail=() if error else tuple(lines))
+    return replace(failed, said=said_by(job.folder) if error else None, tail=() if error else tuple(lines))
 
 
 def _crashed(job: Job, code: int, log: Log) -> Job:
@@ -82,10 +82,6 @@ def _crashed(job: Job, code: int, log: Log) -> Job:
     crashes = job.crashes + 1
     if crashes < ATTEMPTS and job.more is not None:
         return replace(job, state="queued", holds=False, crashes=crashes, rss_bytes=None, eta_seconds=None)
-    times = f", {crashes} times in a row" if crashes > 1 else ""
-    failed = over(job, "failed", f"its worker crashed ({how}){times}", "see the last lines of its log", True)
+    message = said("job.crashed", n=crashes, how=how)
+    failed = over(job, "failed", message, said("job.crashed.fix"), True)
     return replace(failed, crashes=crashes, tail=tuple(log.tail(TAIL_LINES)))
-
-
-def _size(count: int | None) -> str:
-    return f"{(count or 0) / 1e9:.1f} GB" if (count or 0) >= 1e9 else f"{(count or 0) / 1e6:.0f} MB"

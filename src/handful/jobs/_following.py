@@ -233,6 +233,13 @@ def mark_beginning(folder: Path) -> None:
         file.write(to_json({"time": round(time.time(), 3), "kind": BEGIN}) + "\n")
 
 
+def said_by(folder: Path) -> dict[str, Any] | None:
+    """What the last worker said of its end, as `words.packed` has it."""
+    events = [_parsed(line) for line in Growing(folder / "events.jsonl").fresh()[-20:]]
+    last = events[-1] if events else {}
+    return {"error": last.get("message"), "hint": last.get("hint")} if last.get("kind") == "error" else None
+
+
 def told(lines: list[str]) -> tuple[str | None, str | None]:
     """(message, hint) of the last error that a handful command told in `lines`."""
     for number in range(len(lines) - 1, -1, -1):

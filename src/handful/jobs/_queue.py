@@ -27,6 +27,7 @@ from handful.jobs._following import Following, LogPart, Series, mark_beginning
 from handful.jobs._hold import hold, let_go, write
 from handful.jobs._record import Job
 from handful.jobs._shelf import Shelf
+from handful.words import said
 
 TICK_S = 0.1  # between two looks at the workers
 TELL_S = 1.0  # between two writings of how far a job is
@@ -208,7 +209,7 @@ class Queue:
                 self._put(replace(job, state="queued"))
             elif job.can_resume:
                 self._put(replace(
-                    job, state="queued", order=self._shelf.next_number(), crashes=0, error=None, hint=None, tail=(), ended=None, share=None,
+                    job, state="queued", order=self._shelf.next_number(), crashes=0, error=None, hint=None, said=None, tail=(), ended=None, share=None,
                     progress=None, resumable=False,
                 ))  # fmt: skip
             elif not job.active:
@@ -364,7 +365,7 @@ class Queue:
         self._asked.pop(job.id, None)
         self._put(started)
         if job.id in self._shelf.unsaved:  # a worker that nobody knows of would be begun twice
-            self._put(_endings.over(started, "interrupted", "its state could not be written", "free some space", True))
+            self._put(_endings.over(started, "interrupted", said("job.unwritten"), said("job.unwritten.fix"), True))
             return
         environment = {**os.environ, "HANDFUL_EVENTS": str(job.folder / "events.jsonl"), "PYTHONUNBUFFERED": "1"}
         try:
@@ -372,7 +373,7 @@ class Queue:
             self._backend.start(job.folder, attempt, command, environment)
         except (OSError, HandfulError) as error:
             why = error.strerror or str(error) if isinstance(error, OSError) else error.message
-            self._put(_endings.over(started, "failed", f"its worker could not be started ({why})", resumable=True))
+            self._put(_endings.over(started, "failed", said("job.unstarted", reason=why), resumable=True))
 
     def _ended(self, job: Job, worker: Worker) -> None:
         following = self._follow(job)

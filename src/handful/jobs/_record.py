@@ -61,6 +61,7 @@ class Job:
     peak_rss_bytes: int | None = None
     error: str | None = None
     hint: str | None = None
+    said: dict[str, Any] | None = None  # `error` and `hint` as `words.packed` has them, where they can be said again
     attempt: int = 0  # workers started so far
     crashes: int = 0  # in a row, without being asked
     worked_seconds: float = 0.0  # without waiting and pauses, as far as a server saw it

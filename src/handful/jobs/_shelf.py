@@ -16,6 +16,7 @@ from pathlib import Path
 from handful.errors import HandfulError
 from handful.jobs import _endings, _record
 from handful.jobs._record import Job
+from handful.words import said
 
 _KEY = ".queue.key"
 
@@ -98,7 +99,7 @@ class Shelf:
 def _foreign(job: Job) -> Job:
     if not job.active:
         return replace(job, resumable=False)
-    return replace(_endings.over(job, "interrupted", "it was submitted elsewhere and is not run here"), resumable=False)
+    return replace(_endings.over(job, "interrupted", said("job.elsewhere")), resumable=False)
 
 
 def _key(root: Path) -> bytes:

@@ -20,6 +20,7 @@ from handful.errors import WeightsError
 from handful.files import cache_dir, sha256_file
 from handful.models import Network, Weights
 from handful.models._download import DownloadError, Progress, difference, download
+from handful.words import said
 
 # What is fetched without being asked for: as much as a user waits for at the first run.
 UNASKED_BYTES = 50_000_000
@@ -82,9 +83,8 @@ def _damage(path: Path, model: Network) -> str:
 def missing(model: Network, tried: list[str]) -> WeightsError:
     """The error for a job that cannot go on without weights, with both ways out."""
     return WeightsError(
-        f"no pretrained weights of {model.name}: {'; '.join(tried)}",
-        f"with a network: handful fetch {model.name}; without: copy {file_name(model)} from another machine and give "
-        f"--weights PATH (it is at {address(model)}; HANDFUL_WEIGHTS_MIRROR names another host)",
+        said("error.no_weights_of", model=model.name, tried="; ".join(tried)),
+        said("error.no_weights_of.fix", model=model.name, file=file_name(model), address=address(model)),
     )
 
 

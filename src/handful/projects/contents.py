@@ -22,6 +22,7 @@ from handful.errors import FileError, HandfulError
 from handful.files import shown
 from handful.projects.archive import Limits
 from handful.projects.reasons import NoSpace, ProjectError, TooLarge
+from handful.words import said
 
 HEAD_BYTES = 300
 SYNC_EACH = 8  # files; of more, the whole disk is synced once
@@ -210,15 +211,13 @@ def facts_of(stored: Stored, name: str, modality: str | None, reader: Reader) ->
         FileError: empty, no picture or sound, damaged, or of another kind than `modality`.
     """
     if not stored.bytes:
-        raise FileError(f"{shown(name)} is an empty file", "leave it out", kind="empty")
+        raise FileError(said("finding.empty_file", file=name), said("error.leave_out.fix"), kind="empty")
     kind = reader.kind_of(stored.head[:64])
     if kind is None:
-        raise FileError(f"{shown(name)} is no picture or sound", "leave it out", kind="format")
+        raise FileError(said("finding.no_media", file=name), said("error.leave_out.fix"), kind="format")
     if modality is not None and kind != modality:
-        one = "a sound" if kind == "audio" else "a picture"
-        raise FileError(
-            f"{shown(name)} is {one}; this project holds {KINDS[modality]}", "make another project", kind="format"
-        )
+        key = "error.sound_among_pictures" if kind == "audio" else "error.picture_among_sounds"
+        raise FileError(said(key, file=name), said("error.other_project.fix"), kind="format")
     try:
         facts = dict(reader.describe(stored.path)) if reader.describe else {}
     except HandfulError as error:

@@ -13,6 +13,7 @@ from handful.projects.labels import Sample
 from handful.projects.names import clean_name, visible
 from handful.projects.reasons import NotFound, ProjectError
 from handful.projects.state import State, added
+from handful.words import said
 
 GROUP_LENGTH = 200
 
@@ -36,7 +37,7 @@ def rename(state: State, name: str) -> Edit | None:
 def add_class(state: State, name: str) -> Edit:
     name = clean_name(name, "class name")
     if name in state.classes:
-        raise ProjectError(f"there is a class “{name}” already", "choose another name")
+        raise ProjectError(said("error.class_exists", name=name), said("error.class_exists.fix"))
     return Edit("class", {"to": name}, _with_classes(state, {}, [name]))
 
 
@@ -45,7 +46,7 @@ def rename_class(state: State, name: str, to: str) -> Edit | None:
     if name == to:
         return None
     if to in state.classes:
-        raise ProjectError(f"there is a class “{to}” already", "merge the two instead")
+        raise ProjectError(said("error.class_exists", name=to), said("error.merge.fix"))
     change: Change = {"classes": [state.classes, [to if other == name else other for other in state.classes]]}
     labels = {sample.id: to for sample in state.listed if sample.label == name}
     return Edit("rename-class", {"name": name, "to": to}, _with_labels(state, change, labels))
@@ -130,14 +131,14 @@ def _relabel(state: State, labels: Mapping[str, str], kind: str, values: dict[st
 def _class(state: State, name: str) -> str:
     name = visible(name)
     if name not in state.classes:
-        raise NotFound(f"there is no class “{name}”", f"there are: {', '.join(state.classes[:10]) or 'none'}")
+        raise NotFound(said("error.no_class", name=name), said("error.no_class.fix", names=state.classes[:10]))
     return name
 
 
 def _here(state: State, ids: Iterable[str]) -> list[str]:
     here = [name for name in dict.fromkeys(ids) if name in state.samples]
     if not here:
-        raise NotFound("none of these samples is in the project any more", "reload the page")
+        raise NotFound(said("error.no_samples"), said("error.reload.fix"))
     return here
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from handful.projects.reasons import ProjectError
+from handful.words import said
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 # Small letters of other scripts and the Latin ones they are mistaken for.
@@ -23,9 +24,11 @@ def clean_name(name: str, what: str = "name", limit: int = 200) -> str:
     """
     text = visible(name)
     if not any(not c.isspace() and unicodedata.category(c) != "Cf" for c in text):
-        raise ProjectError(f"a {what} cannot be empty", "give it at least one letter or digit")
+        raise ProjectError(said("error.name_empty"), said("error.name_empty.fix"))
     if len(text) > limit:
-        raise ProjectError(f"the {what} {text[:20]}… has {len(text):,} characters", f"use at most {limit}")
+        raise ProjectError(
+            said("error.name_long", name=f"{text[:20]}…", n=len(text)), said("error.name_long.fix", most=limit)
+        )
     return text
 
 

@@ -22,6 +22,7 @@ from handful.projects.names import clean_name, visible
 from handful.projects.reasons import NotFound, ProjectError
 from handful.projects.state import ProjectClass, State
 from handful.projects.takes import Take, Takes
+from handful.words import said
 
 _IMPORT = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _NAME_LENGTH = 300
@@ -152,7 +153,7 @@ class Project:
         with self._lock:
             found = self._ledger.state.samples.get(sample)
         if found is None:
-            raise NotFound("there is no such sample; it may have been deleted", "undo brings deleted samples back")
+            raise NotFound(said("error.no_sample"), said("error.no_sample.fix"))
         return found
 
     def path(self, sample: str) -> Path:
@@ -319,7 +320,7 @@ class Project:
             state = self._ledger.state
             modality = state.modality or (incoming[0].modality if incoming else None)
             if any(file.modality != modality for file in incoming):
-                raise ProjectError("a project holds pictures or sounds, not both", "make another project for them")
+                raise ProjectError(said("error.both_kinds"), said("error.other_project.fix"))
             outcome.extend(self._accepted(incoming, state))
             new = [one for one in outcome if isinstance(one, Sample)]
             for sample, file in zip(outcome, incoming, strict=True):

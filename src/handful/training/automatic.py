@@ -65,10 +65,7 @@ def check(recipe: Recipe) -> None:
         heads.get(recipe.head)
     model = find(recipe.model) if recipe.model != "auto" else None
     if model and model.network is None and recipe.strategy in GRADIENT:
-        raise UsageError(
-            f"{model.name} is no network, so it cannot be trained by gradient",
-            "use --strategy probe, or a network from `handful models`",
-        )
+        raise UsageError(said("error.no_network", model=model.name), said("error.no_network.fix"))
     if recipe.strategy in GRADIENT and not torch_is_here():
         raise MissingExtra(f"--strategy {recipe.strategy}", "torch", "--strategy probe")
     if recipe.strategy in GRADIENT and model and model.network:
@@ -114,7 +111,9 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
     if recipe.model != "auto":
         model = find(recipe.model)
         if modality not in model.modalities:
-            raise UsageError(f"{model.name} is not for {modality} data", f"see `handful models --modality {modality}`")
+            raise UsageError(
+                said("error.not_for", model=model.name, modality=modality), said("error.not_for.fix", modality=modality)
+            )
         return _named(recipe, model, strategy, tell)
     if recipe.weights and recipe.weights.lower() != "none":
         network = belonging(recipe.weights)
@@ -129,9 +128,7 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
 
         if not torch_is_here():
             raise MissingExtra("a pretrained network", "torch", "--weights FILE.safetensors of a SqueezeNet")
-        raise WeightsError(
-            "no pretrained weights are at hand", "give --weights PATH, or fetch some: handful fetch efficientnet_b0"
-        )
+        raise WeightsError(said("error.no_weights"), said("error.no_weights.fix"))
     name = WITHOUT_WEIGHTS[frontend.domain]
     why = said("why.without")
     return Choice(find(name), None, "probe" if strategy == "auto" else strategy, why)
@@ -141,7 +138,7 @@ def _named(recipe: Recipe, model: Model, strategy: str, tell: Tell) -> Choice:
     network = model.network
     if network is None:
         if recipe.require_pretrained:
-            raise WeightsError(f"{model.name} has no pretrained weights", "choose a network from `handful models`")
+            raise WeightsError(said("error.never_pretrained", model=model.name), said("error.never_pretrained.fix"))
         return Choice(
             model, None, "probe" if strategy == "auto" else strategy, said("why.asked_plain", model=model.name)
         )

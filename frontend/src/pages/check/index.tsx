@@ -6,7 +6,7 @@ import { useLocation } from "wouter";
 import { api, keys, take, unfinished, useAbout, useJobs, type Shapes } from "@/api";
 import type { PageProps } from "@/app";
 import { Button, ButtonLink, Card, EmptyState, Icon, Loading, Notice, Progress, Tabs, toastProblem } from "@/design";
-import { stageOf } from "@/jobs";
+import { stageOf, toldOf } from "@/jobs";
 import { pathOf } from "@/shell/steps";
 import { duration, t, when } from "@/words";
 import { FindingItem } from "./finding";
@@ -199,7 +199,7 @@ export default function Check({ project, rest }: PageProps) {
         </div>
       </div>
       {working && <Working job={job} />}
-      {failed && <Notice tone="error" title={job.error}>{job.hint && <p>{job.hint}</p>}</Notice>}
+      {failed && <Notice tone="error" title={toldOf(job).error}>{toldOf(job).hint && <p>{toldOf(job).hint}</p>}</Notice>}
       <Tabs
         label={t("check.views")}
         value={rest === "map" ? "map" : "findings"}

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { url, useJobs, type Shapes } from "@/api";
 import { Badge, Button, Card, DownloadLink, Notice } from "@/design";
 import { isActive, JobProgress } from "@/jobs/job-part";
+import { toldOf } from "@/jobs/names";
 import { bytes, number, t, when } from "@/words";
 import { Code } from "./code";
 import { aboutOf, titleOf } from "./names";
@@ -38,8 +39,8 @@ export function Target({ project, run, format, card, readOnly, starting, primary
         {active && <JobProgress job={job} />}
       </div>
       {failed && (
-        <Notice tone="error" title={job.error ?? t("export.failed")}>
-          {job.hint && <p>{job.hint}</p>}
+        <Notice tone="error" title={toldOf(job).error || t("export.failed")}>
+          {toldOf(job).hint && <p>{toldOf(job).hint}</p>}
         </Notice>
       )}
       {!active && (

@@ -25,9 +25,10 @@ from handful.web.guard import LOOPBACK, Bounds, Guard
 from handful.web.problems import Problem, answered, document, impossible, unreadable
 from handful.web.studio import events
 from handful.web.studio.pages import CARRIED, STATIC, Pages, problem_page
-from handful.web.studio.routes import check, imports, projects, runs, samples, train, use
+from handful.web.studio.routes import check, imports, projects, runs, samples, spoken, train, use
 from handful.web.studio.schema import MemoryStatus
 from handful.web.studio.session import READ_ONLY, Sessions
+from handful.words import load, retold
 from handful.workflow.studio import Studio, collect, machine
 
 HELD = 256_000_000  # bytes of bodies in memory
@@ -158,7 +159,12 @@ def api(studio: Studio, entry: Callable[[], str | None] = lambda: None) -> FastA
 
 async def _said(request: Request, error: Exception) -> Response:
     assert isinstance(error, HandfulError)
-    return document(_problem(error), request.scope["handful.request_id"])
+    texts = load(spoken(request.headers.get("accept-language", "")), "studio")
+    problem = _problem(error)
+    if texts.lang != "en" or not isinstance(error, FileError):  # in English, the file is named in front
+        problem.detail = retold(error.message, texts)
+    problem.more["hint"] = retold(error.hint, texts)
+    return document(problem, request.scope["handful.request_id"])
 
 
 def _problem(error: HandfulError) -> Problem:

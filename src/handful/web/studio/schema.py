@@ -413,6 +413,9 @@ class Job(Shape):
     run: str | None = Field(None, description="the run it makes or uses")
     error: str | None = None
     hint: str | None = None
+    told: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="language -> {error, hint}, where they can be said in it"
+    )
     can_pause: bool = False
     can_resume: bool = False
     can_stop: bool = False

@@ -12,6 +12,7 @@ import numpy as np
 
 from handful.errors import FileError
 from handful.projects import NotFound
+from handful.words import said
 from handful.workflow.studio.indexing import sample_row
 
 if TYPE_CHECKING:
@@ -194,13 +195,11 @@ def _clips(content: bytes | Path, seconds: float | None) -> Iterator[bytes | Pat
                         soundfile.write(buffer, np.clip(wave, -1, 1), rate_hz, format="WAV", subtype="PCM_16")
                         yield buffer.getvalue()
     except soundfile.LibsndfileError as error:
-        raise FileError("the recording is damaged", "record it again") from error
+        raise FileError(said("error.take_damaged"), said("error.take_again.fix")) from error
     if not total:
-        raise FileError("the recording holds no sound (0 samples)", "record it again", "empty")
+        raise FileError(said("error.take_empty"), said("error.take_again.fix"), "empty")
     if not heard:
-        raise FileError(
-            "the recording is silent", "choose another microphone, or turn it up, and watch the level meter", "silent"
-        )
+        raise FileError(said("error.take_silent"), said("error.take_silent.fix"), "silent")
 
 
 def _heard(wave: np.ndarray) -> bool:

@@ -12,6 +12,7 @@ from handful import config
 from handful.config import Recipe
 from handful.errors import HandfulError
 from handful.reporting import plans, words
+from handful.words import load, retold, said
 from handful.workflow.studio import orders, records, training
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plan(
         "problems": plans.problems(texts, *counted), "notes": plans.notes(texts, *counted),
     }  # fmt: skip
     if importlib.util.find_spec("onnx") is None:
-        answer["problems"].append("training is not installed: pip install 'handful[learn]'")
+        answer["problems"].append(retold(said("error.no_training"), texts))
     try:
         if preset and config.preset(preset).keys() & set(orders.RACE):
             answer |= _race(project, settings, preset, texts)
@@ -49,7 +50,8 @@ def plan(
             answer |= _training(studio, rehearsals, project, recipe, texts, bool(answer["problems"]))
             answer["notes"] += answer.pop("more")
     except HandfulError as error:
-        answer["problems"].append(f"{error.message}: {error.hint}" if error.hint else error.message)
+        said_here = load(lang, "studio")
+        answer["problems"].append(": ".join(retold(text, said_here) for text in (error.message, error.hint) if text))
     return answer | {"ready": not answer["problems"]}
 
 

@@ -24,6 +24,7 @@ from handful import config
 from handful.config import Recipe
 from handful.errors import DataError, HandfulError
 from handful.projects import NotFound
+from handful.words import languages, load, unpacked
 from handful.workflow.studio import orders, records
 
 if TYPE_CHECKING:
@@ -229,9 +230,17 @@ def shape(job: Job) -> dict[str, Any]:
         "position": job.position, "created": job.created, "started": job.started, "ended": job.ended,
         "progress": {"stage": progress.stage, "done": progress.done, "of": progress.of} if progress else None,
         "share": job.share, "eta_seconds": job.eta_seconds, "rss_bytes": job.rss_bytes,
-        "peak_rss_bytes": job.peak_rss_bytes, "run": job.run, "error": job.error, "hint": job.hint,
+        "peak_rss_bytes": job.peak_rss_bytes, "run": job.run, "error": job.error, "hint": job.hint, "told": _told(job),
         "can_pause": job.can_pause, "can_resume": job.can_resume, "can_stop": job.can_stop,
     }  # fmt: skip
+
+
+def _told(job: Job) -> dict[str, dict[str, str]]:
+    """Error and hint in every language: what is pushed to pages cannot know theirs."""
+    if not job.said:
+        return {}
+    said = {key: unpacked(job.said.get(key)) or "" for key in ("error", "hint")}
+    return {lang: {key: load(lang, "studio").plain(text) for key, text in said.items()} for lang in languages()}
 
 
 def jobs(studio: Studio, project: str | None = None) -> list[dict[str, Any]]:

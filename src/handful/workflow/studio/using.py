@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from handful.errors import HandfulError
 from handful.projects import NotFound
 from handful.workflow.studio import records, runs, shapes
+from handful.words import Words, load, retold
 from handful.workflow.studio.records import Record
 
 if TYPE_CHECKING:
@@ -124,13 +125,14 @@ def predict(studio: Studio, models: Models, project_id: str, run: str, content: 
 # -- formats ------------------------------------------------------------------------------------------------------------------------
 
 
-def formats() -> list[dict[str, Any]]:
+def formats(lang: str = "en") -> list[dict[str, Any]]:
     from handful.exporting import exporters
 
-    return [_format(name, exporters.get(name)) for name in exporters.names()]
+    texts = load(lang, "studio")
+    return [_format(name, exporters.get(name), texts) for name in exporters.names()]
 
 
-def _format(name: str, exporter: Exporter) -> dict[str, Any]:
+def _format(name: str, exporter: Exporter, texts: Words) -> dict[str, Any]:
     from handful.exporting import Elsewhere
 
     about = _about(name, exporter)
@@ -139,11 +141,11 @@ def _format(name: str, exporter: Exporter) -> dict[str, Any]:
         "available": True, "why_not": None, "command": None,
     }  # fmt: skip
     if isinstance(exporter, Elsewhere):
-        return found | {"available": False, "why_not": exporter.unavailable, "command": exporter.how}
+        return found | {"available": False, "why_not": retold(exporter.unavailable, texts), "command": exporter.how}
     extra = getattr(exporter, "extra", "")
     if extra and importlib.util.find_spec(_MODULES.get(extra, extra)) is None:
         return found | {
-            "available": False, "why_not": f"it needs {_MODULES.get(extra, extra)}, which is not installed",
+            "available": False, "why_not": texts.text("export.not_installed", library=_MODULES.get(extra, extra)),
             "command": f"pip install 'handful[{extra}]'",
         }  # fmt: skip
     return found

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from handful.web.problems import Problem
 from handful.web.studio import schema
 from handful.web.studio.media import attachment
-from handful.web.studio.routes import BYTES, ProjectId, binary
+from handful.web.studio.routes import BYTES, ProjectId, Spoken, binary, spoken
 from handful.web.studio.routes.runs import RunId
 from handful.workflow.studio import pictures, using
 
@@ -52,8 +52,8 @@ def router(studio: Studio) -> APIRouter:
         return Response(drawn, headers=headers, media_type=kind)
 
     @api.get("/formats", response_model=list[schema.Format], summary="Export formats, and what each would need")
-    def formats() -> Any:
-        return using.formats()
+    def formats(accept_language: Spoken = "en") -> Any:
+        return using.formats(spoken(accept_language))
 
     @api.get("/projects/{p}/runs/{r}/exports", response_model=list[schema.ExportCard])
     def exports(p: ProjectId, r: RunId) -> Any:
