@@ -757,7 +757,9 @@ def test_opening_and_closing_leaves_nothing_behind(tmp_path: Path, photos: Path)
             added = client(
                 "PUT", f"/api/projects/{project}/takes/{take}/samples", (photos / "red" / "00.png").read_bytes()
             )
-            assert client("GET", f"/api/projects/{project}/samples/{added.json['samples'][0]['id']}/thumb").status == 200
+            assert (
+                client("GET", f"/api/projects/{project}/samples/{added.json['samples'][0]['id']}/thumb").status == 200
+            )
 
     once()
     before = (len(os.listdir("/proc/self/fd")), threading.active_count())

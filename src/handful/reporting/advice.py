@@ -24,9 +24,9 @@ POOR_NOVELTY = 0.5  # share of unknown things that pass as known
 CLASSES_NAMED = 2
 
 
-def advice(result: dict[str, Any], lang: str = "en") -> list[str]:
+def advice(result: dict[str, Any], lang: str = "en", place: str = "") -> list[str]:
     """What to do next, most urgent first; never empty."""
-    texts = load(lang)
+    texts = load(lang, place)
     return [texts.say(sentence) for sentence in advise(result)]
 
 

@@ -25,7 +25,9 @@ def findings(result: dict[str, Any], texts: Words) -> dict[str, Any]:
         rows.append(
             {
                 "severity": severity,
-                "kind": str(row.get("kind", "")),
+                "kind": texts.text(kind)
+                if (kind := f"kind.{row.get('kind', '')}") in texts
+                else str(row.get("kind", "")),
                 "message": message,
                 "fix": fix,
                 "files": files[:FILES_SHOWN],

@@ -121,7 +121,8 @@ def _differences(chosen: Sequence[Record], lang: str) -> list[dict[str, Any]]:
     for name in [name for names in config.form().values() for name in names]:
         values = {record.id: record.recipe.get(name) for record in chosen}
         if name not in _PLACES and len({json.dumps(value, default=str) for value in values.values()}) > 1:
-            found.append({"setting": name, "label": labels.get(name, name), "values": values})
+            called = {run: training.worded(name, value, lang) for run, value in values.items()}
+            found.append({"setting": name, "label": labels.get(name, name), "values": called})
     return found
 
 

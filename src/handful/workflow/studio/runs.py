@@ -108,7 +108,7 @@ def detail(studio: Studio, project_id: str, run: str, lang: str = "en") -> dict[
         if test.get("value") is not None:
             key = "headline.test_share" if words.right_of(test) is None else "headline.test"
             said.append(texts.text(key, **words.measured(test, "test")))
-        advised, named = advice.advice(result, lang), _named(result, words.load(lang, "studio"))
+        advised, named = advice.advice(result, lang, "studio"), _named(result, words.load(lang, "studio"))
     now = {sample.id: sample.label for sample in project.samples}
     before = {sample: str(row["label"]) for sample, row in record.samples().items()}
     return {

@@ -59,6 +59,11 @@ def labels(lang: str) -> dict[str, str]:
     return _texts(lang)["labels"]
 
 
+def worded(name: str, value: Any, lang: str) -> Any:
+    """A value of a setting as its choice is called; what is no choice stays as it is."""
+    return _texts(lang)["choices"].get(name, {}).get(value, value) if isinstance(value, str) else value
+
+
 def _field(name: str, group: str, texts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     field = Recipe.model_fields[name]
     kind, choices = _kind(field.rebuild_annotation())
@@ -127,6 +132,9 @@ def _worded(name: str, value: Any, texts: Mapping[str, Mapping[str, Any]]) -> st
         return "; ".join(f"{texts['labels'].get(key, key)} {_worded(key, one, texts)}" for key, one in value.items())
     if isinstance(value, list):
         return ", ".join(_worded(name, one, texts) for one in value)
+    if name == "strategies":  # finetune:2 says how much of a network is trained
+        strategy, _, detail = str(value).partition(":")
+        return _worded("strategy", strategy, texts) + (f" {detail}" if detail else "")
     return str(texts["choices"].get(name, {}).get(str(value), value))
 
 

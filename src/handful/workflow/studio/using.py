@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
 from handful.projects import NotFound
-from handful.workflow.studio import records, runs, shapes
 from handful.words import Words, load, retold
+from handful.workflow.studio import records, runs, shapes
 from handful.workflow.studio.records import Record
 
 if TYPE_CHECKING:
