@@ -222,6 +222,7 @@ def train_through_a_crash(page: Any, machine: Machine) -> None:
     train(page)
     page.reload()
     expect(page.get_by_text("running", exact=True)).to_be_visible()
+    page.locator(".job-details").evaluate("details => details.open = true")
     log = page.get_by_role("region", name="Log")
     expect(log).to_contain_text("2 classes", timeout=TRAINED_MS)
     (before,) = machine.jobs("train")

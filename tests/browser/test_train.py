@@ -205,6 +205,7 @@ def test_a_training_can_be_paused_and_stopped_and_shows_its_log(page: Any, serve
     project = imported(server, photos, "Long")
     job = server.ask("POST", f"/projects/{project}/jobs", {"kind": "train", "settings": {"views": 64, "repeats": 50}})
     page.goto(f"/p/{project}/train")
+    page.get_by_text("Progress and log").click()
     expect(page.get_by_role("region", name="Log")).to_contain_text("3 classes", timeout=TRAINED_MS)
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("paused", exact=True)).to_be_visible()

@@ -1916,7 +1916,7 @@ export interface components {
              * Method
              * @description how it would learn, for people
              */
-            method?: ("quick" | "ready" | "adapted" | "new") | null;
+            method?: ("quick" | "ready" | "adapted" | "new" | "joined") | null;
             /**
              * Seconds
              * @description estimate; None: not known
@@ -2287,7 +2287,7 @@ export interface components {
              * @description how it learns, for people
              * @enum {string}
              */
-            method: "quick" | "ready" | "adapted" | "new";
+            method: "quick" | "ready" | "adapted" | "new" | "joined";
             score: components["schemas"]["Score"] | null;
             /** Macro F1 */
             macro_f1?: number | null;

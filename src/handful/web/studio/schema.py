@@ -13,7 +13,7 @@ LONG = 10_000  # characters of a name; what is too long for a class or project i
 Modality = Literal["image", "audio"]
 Severity = Literal["error", "warning", "note"]
 State = Literal["queued", "running", "pausing", "paused", "stopping", "stopped", "interrupted", "failed", "done"]
-Method = Literal["quick", "ready", "adapted", "new"]
+Method = Literal["quick", "ready", "adapted", "new", "joined"]
 Kind = Literal["train", "compare", "check", "export", "explain", "curve"]
 
 

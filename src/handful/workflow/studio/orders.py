@@ -124,9 +124,10 @@ def unlisted(model: str) -> bool:
 
 
 def method(model: str, strategy: str) -> str:
-    """How it learns, for people: quick (no network), ready (a head on a ready-made network), adapted (fine-tuned), new."""
-    if strategy in ("finetune", "scratch"):
-        return "adapted" if strategy == "finetune" else "new"
+    """How it learns, for people: quick (no network), ready (a head on a ready-made network), adapted (fine-tuned), new, joined."""
+    known = {"finetune": "adapted", "scratch": "new", config.ENSEMBLE: "joined"}
+    if strategy in known:
+        return known[strategy]
     from handful.models import models
 
     parts = model.split("+")
