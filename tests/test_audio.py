@@ -386,6 +386,9 @@ def test_changes_do_what_they_say() -> None:
         assert len(changed) == round(RATE / speed) and loudest_hz(changed, RATE) == pytest.approx(440, abs=3)
         assert np.abs(changed[3000:-3000]).max() == pytest.approx(0.5, abs=0.05)
     assert loudest_hz(_sound_augment.pitch(wave, 2.0, RATE), RATE) == pytest.approx(440 * 2 ** (2 / 12), abs=4)
+    # 440 Hz lies at 0.055 of half the rate: so far from the first of two frequencies to the second.
+    louder = _sound_augment.equalise(wave, np.array([0.0, 20.0]))
+    assert 20 * np.log10(np.std(louder) / np.std(wave)) == pytest.approx(20 * 440 / (RATE / 2), abs=0.05)
 
 
 def test_masks_hide_bands_and_times() -> None:

@@ -18,6 +18,13 @@ def noise(wave: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarr
     return np.asarray(wave + rng.standard_normal(len(wave), dtype=np.float32) * np.float32(level))
 
 
+def equalise(wave: np.ndarray, decibels: np.ndarray) -> np.ndarray:
+    """As another room and microphone colour it: louder by `decibels` at as many frequencies, evenly from 0 to half the rate."""
+    spectrum = np.fft.rfft(wave)
+    gain = np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, len(decibels)), decibels)
+    return np.fft.irfft(spectrum * 10.0 ** (gain / 20.0), len(wave)).astype(np.float32)
+
+
 def shift(wave: np.ndarray, samples: int) -> np.ndarray:
     """Later (positive) or earlier; what leaves at one end is replaced by silence at the other."""
     moved = np.zeros_like(wave)

@@ -30,6 +30,7 @@ UNCOVERED = 0.1  # share of a window that is not worth another window
 SILENT_RMS = 1e-4  # -80 dB of full scale, after a constant offset is taken away
 FINGERPRINT_CELLS = 16
 CLIPPING = 0.98
+COLOUR_DB, COLOURED = 5.0, 8  # deviation of an augmentation's equaliser, and at how many frequencies it is drawn
 PICTURE_DB = 40.0
 HALF_RANGE_DB = 40.0  # networks for sounds see 80 dB as -1 to 1
 # Copies at another level, rate or encoding differ in fewer bits than this (of 256) and are as long as each other.
@@ -119,7 +120,7 @@ class AudioFrontend:
     """
 
     modality: ClassVar[str] = "audio"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     sample_rate_hz: int = DEFAULT_RATE_HZ
     seconds: float = DEFAULT_SECONDS
     features: Literal["mel", "mfcc", "spectrogram"] = "mel"
@@ -288,20 +289,23 @@ class AudioFrontend:
         return np.packbits(basis @ (level - level.mean()) @ basis.T > 1e-9).tobytes().hex()
 
     def augment(self, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Volume always; each of noise, time shift, time stretch and pitch shift in half of the cases."""
+        """Volume always; each of noise, time shift, time stretch, pitch shift and another colour in half of the cases."""
         decibel = float(rng.uniform(-12.0, 6.0))
-        use = rng.random(4) < 0.5
+        use = rng.random(5) < 0.5
         speed, semitones = float(rng.uniform(0.85, 1.15)), float(rng.uniform(-2.0, 2.0))
         moved = int(rng.integers(-len(item) // 8, len(item) // 8 + 1))
         snr_db = float(rng.uniform(10.0, 40.0))
+        colour_db = rng.normal(0.0, COLOUR_DB, COLOURED)
         wave = item
         if use[0]:
             wave = change.fit(change.stretch(wave, speed), len(item))
         if use[1]:
             wave = change.pitch(wave, semitones, self.sample_rate_hz)
         if use[2]:
-            wave = change.shift(wave, moved)
+            wave = change.equalise(wave, colour_db)
         if use[3]:
+            wave = change.shift(wave, moved)
+        if use[4]:
             wave = change.noise(wave, snr_db, rng)
         return change.volume(wave, decibel).astype(np.float32)
 
