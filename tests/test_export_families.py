@@ -173,10 +173,10 @@ def channel_order(proto: Any, metadata: dict[str, Any]) -> None:
 
 
 def mean(proto: Any, metadata: dict[str, Any]) -> None:
-    """Means that are a tenth too small."""
+    """Means that are a tenth too small, or not zero where they should be."""
     known = tensors(proto)
     node = next(node for node in proto.graph.node if node.op_type == "Sub" and node.input[1] in known)
-    rewrite(known[node.input[1]], lambda array: array * 0.9)
+    rewrite(known[node.input[1]], lambda array: np.where(array == 0, 0.05, array * 0.9))
 
 
 def resize(proto: Any, metadata: dict[str, Any]) -> None:
