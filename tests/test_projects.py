@@ -266,7 +266,7 @@ def test_the_same_content_is_refused_with_its_class(project: Project) -> None:
 
 def test_what_is_no_media_is_refused_and_leaves_nothing(project: Project) -> None:
     before = tree(project.folder)
-    for content, why in [(b"", "empty"), (b"hello", "no picture"), (wav(5), "is a sound"), (png(9)[:40], "decoded")]:
+    for content, why in [(b"", "empty"), (b"hello", "not a picture"), (wav(5), "is a sound"), (png(9)[:40], "decoded")]:
         with pytest.raises(FileError, match=why) as caught:
             project.add(content, "cat", "x.png")
         assert str(project.folder) not in caught.value.message and "x.png" in caught.value.message

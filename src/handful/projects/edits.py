@@ -30,19 +30,19 @@ class Edit(NamedTuple):
 
 
 def rename(state: State, name: str) -> Edit | None:
-    name = clean_name(name, "project name", 120)
+    name = clean_name(name, 120)
     return None if name == state.name else Edit("rename", {"to": name}, {"name": [state.name, name]})
 
 
 def add_class(state: State, name: str) -> Edit:
-    name = clean_name(name, "class name")
+    name = clean_name(name)
     if name in state.classes:
         raise ProjectError(said("error.class_exists", name=name), said("error.class_exists.fix"))
     return Edit("class", {"to": name}, _with_classes(state, {}, [name]))
 
 
 def rename_class(state: State, name: str, to: str) -> Edit | None:
-    name, to = _class(state, name), clean_name(to, "class name")
+    name, to = _class(state, name), clean_name(to)
     if name == to:
         return None
     if to in state.classes:
@@ -53,7 +53,7 @@ def rename_class(state: State, name: str, to: str) -> Edit | None:
 
 
 def merge_classes(state: State, names: Iterable[str], to: str) -> Edit | None:
-    to = clean_name(to, "class name")
+    to = clean_name(to)
     merged = [name for name in dict.fromkeys(_class(state, name) for name in names) if name != to]
     if not merged:
         return None
@@ -100,12 +100,12 @@ def add(
 
 
 def move(state: State, ids: Iterable[str], label: str) -> Edit | None:
-    label = clean_name(label, "class name")
+    label = clean_name(label)
     return _relabel(state, dict.fromkeys(_here(state, ids), label), "move", {"to": label})
 
 
 def relabel(state: State, labels: Mapping[str, str]) -> Edit | None:
-    wanted = {name: clean_name(labels[name], "class name") for name in _here(state, labels)}
+    wanted = {name: clean_name(labels[name]) for name in _here(state, labels)}
     return _relabel(state, wanted, "relabel", {})
 
 

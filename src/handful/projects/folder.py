@@ -157,7 +157,7 @@ class Projects:
     def create(self, name: str, modality: str | None = None) -> Project:
         """Raises: ProjectError, the name or the modality cannot be."""
         self._check_writable()
-        name = clean_name(name, "project name", 120)
+        name = clean_name(name, 120)
         if modality not in (None, *MODALITIES):
             raise ProjectError(f"there is no modality {modality!r}", "use image or audio, or leave it out")
         with self._mutex:

@@ -381,8 +381,8 @@ class _Names:
 
     def __init__(self, choice: ImportChoice) -> None:
         names = {found: to.strip() for found, to in choice.classes.items()}
-        self._names = {found: clean_name(to, "class name") if to else "" for found, to in names.items()}
-        self._rest = clean_name(choice.unlabelled, "class name") if choice.unlabelled else ""
+        self._names = {found: clean_name(to) if to else "" for found, to in names.items()}
+        self._rest = clean_name(choice.unlabelled) if choice.unlabelled else ""
 
     def __call__(self, found: str) -> str:
         return self._names.get(found, found) if found else self._rest

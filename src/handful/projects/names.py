@@ -16,7 +16,7 @@ _LOOKS_LIKE = str.maketrans("авекмнорстухіѕјοαενρτυικχ"
 _TYPO_FROM = 5  # letters; shorter words one letter apart are usually two words
 
 
-def clean_name(name: str, what: str = "name", limit: int = 200) -> str:
+def clean_name(name: str, limit: int = 200) -> str:
     """`name` in NFC without space around it; control characters and undecodable bytes become visible escapes.
 
     Raises:

@@ -126,7 +126,7 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Said] 
             continue
         said = labels.get(entry.path, Said(""))
         try:
-            label = clean_name(said.label, "class name") if said.label else ""
+            label = clean_name(said.label) if said.label else ""
         except ProjectError as error:
             rejects.append(Reject(entry.path, error.message))
             continue

@@ -293,7 +293,7 @@ class Project:
             shutil.rmtree(place, ignore_errors=True)
 
     def _incoming(self, new: NewFile, place: Path) -> Incoming:
-        label, group = clean_name(new.label, "class name"), visible(new.group)[: edits.GROUP_LENGTH]
+        label, group = clean_name(new.label), visible(new.group)[: edits.GROUP_LENGTH]
         given = new.name or (new.content.name if isinstance(new.content, Path) else "")
         name = visible(given) or "the file"
         stored = take_file(new.content, place, name, self.limits)
@@ -375,7 +375,7 @@ class Project:
         """A recording begins; `add(..., take=id)` brings what it records."""
         with self._lock:
             self.check_writable()
-            return self._takes.begin(clean_name(label, "class name"), source, device, self.groups)
+            return self._takes.begin(clean_name(label), source, device, self.groups)
 
     @property
     def imports(self) -> list[str]:

@@ -84,9 +84,18 @@ class Record:
         try:
             if table.is_file():
                 return _table_fingerprint(table, _changed(table))
-            return fingerprint((sample, row["label"]) for sample, row in self.samples().items())
+            learnt = {sample: row["label"] for sample, row in self.samples().items()}
+            return fingerprint((learnt | self._tested()).items())
         except HandfulError:
             return ""
+
+    def _tested(self) -> dict[str, str]:
+        """Labels of the part that was kept for testing, by sample id: a project's media are called by it."""
+        with shapes.readable(self.path):
+            rows = Run(self.path).rows("test.jsonl")
+        if not shapes.fits(rows, list[shapes.TestRow]):
+            raise RunError(f"the run {self.path.name} is damaged (test.jsonl)", "delete it, or train again")
+        return {Path(row["file"]).stem: row["label"] for row in rows}
 
 
 def all_of(project: Project) -> list[Record]:

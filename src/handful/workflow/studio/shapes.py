@@ -69,6 +69,13 @@ class SampleRow(Kept):
     map: tuple[float, float] | None = None
 
 
+class TestRow(Kept):
+    """A line of test.jsonl"""
+
+    file: str
+    label: str
+
+
 class _Change(Kept):
     value: float | None = None
     low: float | None = None
