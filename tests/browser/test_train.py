@@ -326,7 +326,7 @@ def test_what_experts_ask_for_is_folded_away(page: Any, trained: str) -> None:
     jargon = re.compile(r"probe|prototype|out-of-fold|conformal|calibration|ECE|AUROC|macro", re.I)
     assert not jargon.findall(page.locator("main").inner_text())
     page.locator(".understand-part", has_text="About this model").get_by_text("For experts").click()
-    expect(page.get_by_text("out-of-fold")).to_be_visible()
+    expect(page.get_by_text("tested by models that had not seen it")).to_be_visible()
 
 
 def test_a_name_of_ones_own_stays_everywhere(page: Any, server: Server, trained: str) -> None:

@@ -35,9 +35,11 @@ export function useEvents(): boolean {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let after = "";
     let wait = 500;
-    let greeted = false;
+    let tried = false;
 
     function connect(): void {
+      const again = tried;
+      tried = true;
       source = new EventSource(`/api/events${after && `?after=${after}`}`);
       const hear = (kind: string, act: (data: unknown) => void) =>
         source?.addEventListener(kind, (event: MessageEvent<string>) => {
@@ -45,9 +47,8 @@ export function useEvents(): boolean {
           act(JSON.parse(event.data || "null"));
         });
       hear("hello", () => {
-        // What was missed while away may be more than the server remembers.
-        if (greeted) void queries.invalidateQueries();
-        greeted = true;
+        // What was missed while away may be more than the server remembers, also where the first call was never answered.
+        if (again) void queries.invalidateQueries();
       });
       hear("job", (data) => onJob(queries, data as Job));
       hear("project", (data) => onProject(queries, data as { id: string; revision: number }));
