@@ -358,7 +358,7 @@ def studio(place: Path, rounds: int) -> list[str]:
 
 PARTS: dict[str, Callable[[Path, int], list[str]]] = {
     "start_up": start_up, "second_run": second_run, "embedding_speed": embedding_speed, "textbook": against_the_textbook, "accuracy": accuracy, "memory": memory,
-    "race": race, "fine_tuning": fine_tuning, "trusted": trusted, "exports": exports, "serving": serving, "installation": installation,
+    "race": race, "fine_tuning": fine_tuning, "trusted": trusted, "exports": exports, "serving": serving, "studio": studio, "installation": installation,
 }  # fmt: skip
 
 
