@@ -12,13 +12,12 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from handful.errors import HandfulError
 
@@ -102,9 +101,10 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
+    numpy = sys.modules.get("numpy")  # none of its values is there before it is; asking for help must not wait for it
+    if numpy and isinstance(value, numpy.generic):
         return value.item()
-    if isinstance(value, np.ndarray):
+    if numpy and isinstance(value, numpy.ndarray):
         return value.tolist()
     if isinstance(value, Path):
         return str(value)
