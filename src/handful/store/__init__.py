@@ -33,6 +33,7 @@ from handful.store._tables import (
 
 Source = Callable[[], Iterable[tuple[Row, Iterable[Row], Iterable[Row]]]]
 _BUSY = ("running", "pausing", "stopping")
+_Triple = tuple[Row, list[Row], list[Row]]  # a project, its samples, its runs
 
 
 class Store:
@@ -45,7 +46,7 @@ class Store:
     def __init__(self, url: str | Path, source: Source | None = None) -> None:
         """Raises HandfulError when the index was made by a newer release, or the database cannot be used."""
         self._source = source
-        self._base = Database(str(url), self.rebuild)
+        self._base = Database(str(url), self._fill)
         try:
             self._base.open()
         except BaseException:
@@ -130,19 +131,37 @@ class Store:
 
         Without an argument they come from the `source` of the store.
         """
-        given = source if source is not None else self._source() if self._source else ()
-        triples = [
-            (project_row(p), sample_rows(p["id"], samples), run_rows(p["id"], runs)) for p, samples, runs in given
-        ]
-        self._base.write(lambda connection: self._refill(connection, triples))
+        triples = self._triples(source)
 
-    def _refill(self, connection: sql.Connection, triples: list[tuple[Row, list[Row], list[Row]]]) -> None:
-        connection.execute(sql.update(VERSION).values(version=len(MIGRATIONS)))  # two of them wait for each other
-        for table in (PROJECTS, SAMPLES, RUNS):
-            connection.execute(sql.delete(table))
-        for project, samples, runs in triples:
-            for table, rows in ((PROJECTS, [project]), (SAMPLES, samples), (RUNS, runs)):
-                self._base.upsert(connection, table, rows)
+        def refill(connection: sql.Connection) -> None:
+            connection.execute(sql.update(VERSION).values(version=len(MIGRATIONS)))  # two of them wait for each other
+            for table in (PROJECTS, SAMPLES, RUNS):
+                connection.execute(sql.delete(table))
+            for triple in triples:
+                self._put(connection, *triple)
+
+        self._base.write(refill)
+
+    def _fill(self) -> None:
+        """Fill new tables; what others have put into them meanwhile is newer, and stays."""
+        triples = self._triples(None)
+
+        def fill(connection: sql.Connection) -> None:
+            connection.execute(sql.update(VERSION).values(version=len(MIGRATIONS)))
+            there = set(connection.scalars(sql.select(PROJECTS.c.id)))
+            for project, samples, runs in triples:
+                if project["id"] not in there:
+                    self._put(connection, project, samples, runs)
+
+        self._base.write(fill)
+
+    def _triples(self, source: Iterable[tuple[Row, Iterable[Row], Iterable[Row]]] | None) -> list[_Triple]:
+        given = source if source is not None else self._source() if self._source else ()
+        return [(project_row(p), sample_rows(p["id"], samples), run_rows(p["id"], runs)) for p, samples, runs in given]
+
+    def _put(self, connection: sql.Connection, project: Row, samples: list[Row], runs: list[Row]) -> None:
+        for table, rows in ((PROJECTS, [project]), (SAMPLES, samples), (RUNS, runs)):
+            self._base.upsert(connection, table, rows)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
