@@ -147,7 +147,9 @@ def test_runs_are_told_apart_wherever_one_is_chosen(open_page: Callable[..., Any
         options = page.get_by_label("Model", exact=True).locator("option")
         expect(options).to_have_count(2)
         first, second = options.all_inner_texts()
-        assert re.match(r"Training 2 · [\d.]+\s% right · ", first) and first.split("·")[0] != second.split("·")[0], first
+        assert re.match(r"Training 2 · [\d.]+\s% right · ", first) and first.split("·")[0] != second.split("·")[0], (
+            first
+        )
     russian = open_page(locale="ru-RU")
     russian.goto(f"/p/{trained}/compare")
     expect(russian.get_by_role("link", name="Обучение 1")).to_be_visible()
