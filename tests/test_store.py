@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import shutil
 import socket
 import sqlite3
@@ -317,7 +318,7 @@ def spoiled(path: Path, how: str) -> None:
     elif how == "half":
         content = content[: len(content) // 2]
     elif how == "flipped":
-        content[4096 + 2 : 4096 + 1200] = os.urandom(1198)
+        content[4096 + 2 : 4096 + 1200] = random.Random(0).randbytes(1198)
     path.write_bytes(content)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
