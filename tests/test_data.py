@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handful.cli._app import layers
 from handful.data import load_data
 from handful.data.media import sniff
 from handful.data.pattern import Pattern, suggest
@@ -94,6 +95,39 @@ def test_pattern_is_suggested_never_applied(photos: Path, tmp_path: Path) -> Non
     assert any('--pattern "{group}_{}"' in f.fix for f in data.findings)
     assert suggest([f"img_{i:03d}" for i in range(40)], ["a", "b"] * 20) is None
     assert suggest([f"{c}-{i:02d}" for c in "ab" for i in range(20)], ["a"] * 20 + ["b"] * 20) is None
+
+
+def test_a_preset_reads_names_of_the_data_it_was_made_for_only(tmp_path: Path) -> None:
+    """`--preset conv1d-groups` keeps speakers apart where every name says who speaks, and does not touch other data."""
+
+    def files(folder: str, *names: str) -> str:
+        for name in names:
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return str(tmp_path / folder)
+
+    def pattern(preset: str, data: str | None) -> str | None:
+        found: str | None = layers(preset, None, None, data, race=True)[0].get("pattern")
+        return found
+
+    commands = files("commands", "yes/0a7c2a8d_nohash_0.wav", "no/0a7c2a8d_nohash_1.wav", "no/readme.txt")
+    digits = files("digits", "7_jackson_0.wav", "8_jackson_0.wav")
+    assert pattern("conv1d-groups", commands) == "{group}_nohash_{}"
+    assert pattern("digits", digits) == "{label}_{group}_{}"
+    assert pattern("conv1d-groups", digits) is None
+    assert pattern("digits", files("folders", "seven/a_b_0.wav", "eight/a_b_1.wav")) is None
+    assert pattern("conv1d-groups", files("commands", "yes/other.wav")) is None
+    assert pattern("digits", files("empty", "readme.txt")) is None and pattern("digits", None) is None
+
+
+def test_files_in_one_folder_whose_names_say_the_class_are_helped(tmp_path: Path) -> None:
+    for digit in range(3):
+        for i in range(12):
+            (tmp_path / f"{digit}_{('ann', 'bob', 'cem')[i // 4]}_{i % 4}.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    with pytest.raises(DataError) as caught:
+        load_data(tmp_path)
+    assert '--pattern "{label}_{group}_{}"' in caught.value.hint
 
 
 def test_per_class_draws_by_seed_and_keeps_groups_apart(photos: Path) -> None:

@@ -6,7 +6,7 @@ Flags, YAML, presets and the studio's form are made from these fields. Knows not
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -239,7 +239,7 @@ def _translated(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def presets() -> dict[str, dict[str, Any]]:
-    """The presets by name: each has `summary` and `settings`."""
+    """The presets by name: each has `summary` and `settings`, some the `pattern` of the names of files they were made for."""
     import yaml
 
     folder = resources.files("handful") / "presets"
@@ -247,8 +247,8 @@ def presets() -> dict[str, dict[str, Any]]:
     return {f.name.removesuffix(".yaml"): yaml.safe_load(f.read_text(encoding="utf-8")) for f in files}
 
 
-def preset(name: str) -> dict[str, Any]:
-    """Settings of one preset."""
+def preset(name: str, fits: Callable[[str], bool] = lambda pattern: False) -> dict[str, Any]:
+    """Settings of one preset, its pattern of file names among them where that `fits` the data."""
     known = presets()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
@@ -256,7 +256,9 @@ def preset(name: str) -> dict[str, Any]:
             f"there is no preset called {name!r}",
             f"did you mean {' or '.join(near)}?" if near else "see `handful presets`",
         )
-    return dict(known[name]["settings"])
+    pattern = known[name].get("pattern")
+    named = {"pattern": pattern} if pattern is not None and fits(pattern) else {}
+    return named | known[name]["settings"]
 
 
 def assignments(pairs: list[str]) -> dict[str, Any]:

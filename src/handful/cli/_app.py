@@ -95,11 +95,14 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def layers(
-    preset_name: str | None, config: Path | None, pairs: list[str] | None, race: bool = False
+    preset_name: str | None, config: Path | None, pairs: list[str] | None, data: str | None = None, race: bool = False
 ) -> list[dict[str, Any]]:
+    """Settings from coarse to fine. `data`: the folder, unless a labels table says what is in it."""
     layers = []
     if preset_name:
-        layers.append(preset(preset_name))
+        from handful.workflow.catalogue import named
+
+        layers.append(preset(preset_name, functools.partial(named, data)))
         if not race and layers[0].keys() & {"models", "strategies", "vary", "budget"}:
             from handful.errors import UsageError
 

@@ -55,7 +55,7 @@ def train(
 
     screen = Screen(quiet, not no_progress)
     done = use_case(
-        data, run=run, resume=resume, lang=lang, layers=layers(preset, config, set), teller=Teller(screen.say, screen.progress),
+        data, run=run, resume=resume, lang=lang, layers=layers(preset, config, set, None if settings["labels"] else data), teller=Teller(screen.say, screen.progress),
         command=shlex.join(["handful", *sys.argv[1:]]), **settings,
     )  # fmt: skip
     if json:
@@ -160,7 +160,7 @@ def compare(
     screen = Screen(quiet, not no_progress)
     board = use_case(
         data, models=listed(models), strategies=listed(strategies), vary=varied(vary or []),
-        budget=seconds(budget) if budget else None, run=run, lang=lang, layers=layers(preset, config, set, race=True),
+        budget=seconds(budget) if budget else None, run=run, lang=lang, layers=layers(preset, config, set, None if settings["labels"] else data, race=True),
         teller=Teller(screen.say, screen.progress), **settings,
     )  # fmt: skip
     if json:
@@ -206,7 +206,7 @@ def tune(
     screen = Screen(quiet, not no_progress)
     board = use_case(
         data, trials=trials, budget=seconds(budget) if budget else None, space=pairs(space or []), run=run, lang=lang,
-        layers=layers(preset, config, set), teller=Teller(screen.say, screen.progress), **settings,
+        layers=layers(preset, config, set, None if settings["labels"] else data), teller=Teller(screen.say, screen.progress), **settings,
     )  # fmt: skip
     if json:
         print_json(board)

@@ -7,6 +7,7 @@ AUDIO_SUFFIXES = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64 .rf64 .m4a .aac .mp4 .3gp .webm .weba".split()
 )
 SUFFIXES = {"image": IMAGE_SUFFIXES, "audio": AUDIO_SUFFIXES}
+ALL_SUFFIXES = IMAGE_SUFFIXES | AUDIO_SUFFIXES
 HEAD_BYTES = 64
 
 _STARTS = (

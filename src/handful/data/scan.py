@@ -79,6 +79,10 @@ def load_data(
         samples = _draw(samples, str(per_class), seed)
     if not samples:
         hint = "put the files into one folder for each class: photos/cat/1.jpg, photos/dog/2.jpg"
+        loose = [Path(name).stem for name in names if Path(name).suffix.lower() in media.ALL_SUFFIXES][:_NAMES]
+        by_name = suggest(loose, [""] * len(loose)) or ""
+        if pattern is None and labels is None and "{label}" in by_name:
+            hint = f'if the names of the files say it: --pattern "{by_name}"'
         raise DataError(
             f"no {'pictures or sounds' if modality is None else modality + ' files'} with a class were found in {shown(str(root))}"
             + (f" ({findings[0].message})" if findings else ""),
@@ -174,7 +178,7 @@ def _labelled(
             rows.append(Sample(base, name, label, "", split=split))
     if pattern is not None:
         rows, misses = _apply(pattern, rows)
-        misses = [file for file in misses if Path(file).suffix.lower() in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES]
+        misses = [file for file in misses if Path(file).suffix.lower() in media.ALL_SUFFIXES]
         if misses:
             values = {
                 "n": len(misses),
@@ -184,6 +188,18 @@ def _labelled(
             }
             findings.append(Finding("format", "warning", "pattern_missed", values, tuple(misses)))
     return [_normal(row) for row in rows]
+
+
+def fits(data: str | os.PathLike[str], pattern: str) -> bool:
+    """Whether a pattern tells of every picture and sound below a folder what it is for: nothing that folders say is replaced."""
+    root = Path(data).expanduser().absolute()
+    files = [Path(name) for name in _walk(root, []) if Path(name).suffix.lower() in media.ALL_SUFFIXES]
+    loose = all(len(file.parts) == 1 for file in files)
+    return (
+        bool(files)
+        and (loose or "{label}" not in pattern)
+        and all(map(Pattern(pattern).match, (f.stem for f in files)))
+    )
 
 
 def _better(misses: list[str]) -> Sentence:
@@ -259,7 +275,7 @@ def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[S
         for row, (sha256, head, problem) in hashed:
             suffix = Path(row.file).suffix.lower()
             kind = media.sniff(head)
-            if kind is None and suffix not in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES:
+            if kind is None and suffix not in media.ALL_SUFFIXES:
                 ignored += 1
             elif problem:
                 values = {"file": row.file, "reason": problem}
@@ -271,11 +287,7 @@ def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[S
             elif not row.label.strip():
                 unlabelled.append(row.file)
             else:
-                if (
-                    suffix
-                    and suffix not in media.SUFFIXES[kind]
-                    and suffix in media.IMAGE_SUFFIXES | media.AUDIO_SUFFIXES
-                ):
+                if suffix and suffix not in media.SUFFIXES[kind] and suffix in media.ALL_SUFFIXES:
                     name = "picture_misnamed" if kind == "image" else "sound_misnamed"
                     findings.append(Finding("format", "note", name, {"file": row.file}, (row.file,)))
                 found.append((replace(row, sha256=sha256), kind))

@@ -32,7 +32,7 @@ from handful.search.costs import measure
 from handful.training.automatic import CONCERNS, belonging
 from handful.training.evaluation import Scored
 from handful.training.record import reset_peak_memory
-from handful.training.trial import Trial
+from handful.training.trial import Trial, summary
 
 _BEHIND = 0.01  # p value of the paired test at which a row is given up before its folds are complete
 _SIZE = {"model", "strategy", "parameters", "latency_ms", "bytes"}  # without which a row cannot be ranked
@@ -88,9 +88,11 @@ class Race:
     @cached_property
     def dataset(self) -> Dataset:
         r = self.recipe
-        return load_data(
+        found = load_data(
             r.data, modality=r.modality, labels=r.labels, pattern=r.pattern, classes=r.classes, per_class=r.per_class, seed=r.seed
         )  # fmt: skip
+        self.teller.say(summary(found))
+        return found
 
     @cached_property
     def _weights_of(self) -> str | None:

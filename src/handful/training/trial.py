@@ -62,7 +62,7 @@ class Trial:
             )  # fmt: skip
             _enough([s for s in self.dataset.samples if s.split != "test"], self.dataset)
             if dataset is None:
-                self.teller.say(_found(self.dataset))
+                self.teller.say(summary(self.dataset))
             frontend = _frontend(recipe, self.dataset)
         self.choice = automatic.choose(recipe, frontend, self.teller.say)
         self.frontend = self.choice.model.suited(frontend, recipe.features, recipe.n_mels)
@@ -120,13 +120,15 @@ def _enough(samples: list[Sample], dataset: Dataset) -> None:
         )
 
 
-def _found(dataset: Dataset) -> str:
+def summary(dataset: Dataset) -> str:
+    """What was found, in a line."""
     kind = {"image": "pictures", "audio": "sounds"}.get(dataset.modality, "samples")
     counts = dataset.counts
     listed = ", ".join(f"{shown(name)} {n}" for name, n in list(counts.items())[:8]) + (
         ", ..." if len(counts) > 8 else ""
     )
-    return f"{len(dataset)} {kind} in {len(counts)} classes ({listed})"
+    groups = len({sample.group for sample in dataset.samples} - {""})
+    return f"{len(dataset)} {kind} in {len(counts)} classes ({listed})" + (f", {groups} groups" if groups else "")
 
 
 def _frontend(recipe: Recipe, dataset: Dataset) -> Frontend:

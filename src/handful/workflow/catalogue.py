@@ -57,6 +57,13 @@ def catalogue(
     return rows
 
 
+def named(data: str | None, pattern: str) -> bool:
+    """Whether all pictures and sounds in a folder have the names of a preset's `pattern`."""
+    from handful.data.scan import fits
+
+    return data is not None and fits(data, pattern)
+
+
 def _known(what: str, given: str | None, names: list[str]) -> None:
     if given is None or given in names:
         return

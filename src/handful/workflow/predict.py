@@ -49,12 +49,12 @@ def _is_model(path: str | os.PathLike[str]) -> bool:
 
 def _expand(files: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
     """Files as they are, and what is in folders; a folder without media stands for itself, so that it is not passed over."""
-    from handful.data.media import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+    from handful.data.media import ALL_SUFFIXES
 
     for file in files:
         path = Path(file)
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES | IMAGE_SUFFIXES)
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in ALL_SUFFIXES)
             yield from sorted(p for p in inside if p.is_file() and not p.name.startswith(".")) or [path]
         else:
             yield path
