@@ -122,6 +122,13 @@ def test_torch_is_not_needed(arguments: list[str], trained: tuple[Path, dict[str
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["presets"]])
+def test_lists_do_not_wait_for_numbers(arguments: list[str]) -> None:
+    code = f"import sys; sys.modules['numpy'] = None; sys.argv[1:] = {arguments!r}; from handful.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_models_lists_the_catalogue() -> None:
     rows = {row["name"]: row for row in json.loads(handful("models", "--json").stdout)}
     keys = {

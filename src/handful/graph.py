@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from handful.errors import UsageError
-from handful.registry import optional
+from handful.registry import late, optional
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Operand = str | np.ndarray | np.generic | float | int | tuple[int, ...]
+else:
+    np = late("numpy")
 
 # 18 is what torch's exporter writes at the lowest; one number for all nodes lets graphs be spliced without conversion.
 OPSET = 18
@@ -23,7 +28,6 @@ DEVICES = ("auto", "cpu", "cuda")
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 Dim = int | str
-Operand = str | np.ndarray | np.generic | float | int
 
 
 class Graph:
@@ -56,7 +60,7 @@ class Graph:
         return name
 
     def constant(self, array: Operand) -> str:
-        """An initialiser. Python floats become float32, ints int64; arrays keep their dtype (float64 becomes float32)."""
+        """An initialiser. Python floats become float32, ints and tuples of them int64; arrays keep their dtype (float64 becomes float32)."""
         if isinstance(array, str):
             return array
         if isinstance(array, bool):

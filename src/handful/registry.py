@@ -98,3 +98,15 @@ def optional(module: str, extra: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtra(what, extra) from error
+
+
+class late:
+    """A library that is imported when something of it is first used: lists and help need no numbers, and do not wait for them."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(importlib.import_module(self._module), name)
+        setattr(self, name, value)
+        return value

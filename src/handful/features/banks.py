@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from handful.features._spectra import FLOOR, fourier_kernels, once
 from handful.graph import Graph
+from handful.registry import late
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = late("numpy")
 
 
 def hz_to_slaney(hz: Any) -> Any:

@@ -11,18 +11,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from handful.errors import UsageError
 from handful.models import Network, Weights, models
-from handful.registry import optional
+from handful.registry import late, optional
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from handful.features import Frontend
     from handful.features.audio import AudioFrontend
     from handful.graph import Graph
+else:
+    np = late("numpy")
 
 STEPS = 32
 MFCC = 13

@@ -12,19 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from handful.errors import UsageError
 from handful.features.banks import Kaldi, kaldi_log_mel
 from handful.models import Network, models
 from handful.models._extras import library
+from handful.registry import late
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from handful.features import Frontend
     from handful.features.audio import AudioFrontend
     from handful.graph import Graph
+else:
+    np = late("numpy")
 
 URL = "https://huggingface.co/MIT/ast-finetuned-audioset-10-10-0.4593/resolve/main/model.safetensors"
 MODELING = "transformers.models.audio_spectrogram_transformer.modeling_audio_spectrogram_transformer"

@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from handful.models._sound import SoundNetwork, add
 from handful.models._sound import create as create_for
+from handful.registry import late
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from handful.features import Frontend
     from handful.features.audio import AudioFrontend
     from handful.graph import Graph
     from handful.models import Network
+else:
+    np = late("numpy")
 
 N_MELS = 80
 GROUPS = (1, 2, 4, 8, 16)

@@ -13,19 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from handful.errors import UsageError, WeightsError
 from handful.features.banks import Slaney, slaney_filters, slaney_log_mel, windowed_fourier
 from handful.models import Network, Weights, models
-from handful.registry import optional
+from handful.registry import late, optional
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from handful.features import Frontend
     from handful.features.audio import AudioFrontend
     from handful.graph import Graph
+else:
+    np = late("numpy")
 
 RECORD = "https://zenodo.org/records/3987831/files/"
 BANK = Slaney(rate_hz=32_000, points=1024, hop=320, n_mels=64, low_hz=50.0, high_hz=14_000.0)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from handful.features._spectra import cepstrum
 from handful.graph import Graph
 from handful.models import Extractor, models
 from handful.models.statistics import small
+from handful.registry import late
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from handful.features import Frontend
     from handful.features.audio import AudioFrontend
+else:
+    np = late("numpy")
 
 SEED = 20240607
 

@@ -12,18 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from handful.models import Network, models
 from handful.models._torchvision import create as create_for_photos
 from handful.models._torchvision import replace_fc
 from handful.models.resnet import body
+from handful.registry import late
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from handful.features import Frontend
     from handful.graph import Graph
+else:
+    np = late("numpy")
 
 FIRST = "conv1.weight"
 NAME = "resnet18_mel"

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from handful.graph import Graph
 from handful.models import Extractor, models
+from handful.registry import late
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from handful.features import Frontend
     from handful.features.audio import AudioFrontend
+else:
+    np = late("numpy")
 
 
-TIME = np.array([2], np.int64)
+TIME = (2,)  # the axis
 N_MELS, N_MFCC = 40, 20
 SCALES = (4, 16, 64)  # frames of 10 ms
 

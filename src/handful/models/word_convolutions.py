@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from handful.graph import Graph
 from handful.models import Extractor, models
 from handful.models.random_convolutions import N_MELS, on_bands
+from handful.registry import late
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from handful.features import Frontend
     from handful.features.audio import AudioFrontend
+else:
+    np = late("numpy")
 
 FRAMES = 32
 QUIET_DB = 20.0  # frames this far below the loudest band of the clip are silence

@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from handful.files import cache_dir
 from handful.models import Network, models
 from handful.models._extras import library
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 RELEASE = "https://github.com/ultralytics/assets/releases/download/v8.3.0/"
