@@ -6,6 +6,8 @@ answers with them as a problem document.
 
 from __future__ import annotations
 
+from handful.words import both, said
+
 
 class HandfulError(Exception):
     """Something the user can fix: `message` says what happened, `hint` what to type or change."""
@@ -71,7 +73,6 @@ class MissingExtra(HandfulError):
 
     def __init__(self, what: str, extra: str, without: str = "") -> None:
         """`without`: how to go on with what is installed."""
-        library = "torch (about 5.6 GB on Linux), which" if extra == "torch" else "a library that"
-        other = f"; without it: {without}" if without else ""
-        super().__init__(f"{what} needs {library} is not installed{other}", f"pip install 'handful[{extra}]'")
+        message, hint = both("error.no_torch" if extra == "torch" else "error.no_library", what=what, extra=extra)
+        super().__init__(said("error.without", message=message, other=without) if without else message, hint)
         self.extra = extra

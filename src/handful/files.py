@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from handful.errors import HandfulError
+from handful.words import both, reason
+from handful.words import shown as shown
 
 _CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of handful; it can be deleted at any time.\n"
@@ -44,10 +46,7 @@ def cache_dir() -> Path:
         if not tag.exists():
             tag.write_text(_CACHEDIR_TAG, encoding="utf-8")
     except OSError as error:
-        raise HandfulError(
-            f"the cache folder {folder} cannot be written ({error.strerror})",
-            "set HANDFUL_HOME to a folder that can be written",
-        ) from error
+        raise HandfulError(*both("error.cache_folder", folder=str(folder), reason=reason(error))) from error
     return folder
 
 
@@ -80,9 +79,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 os.close(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise HandfulError(
-            f"{path} could not be written ({error.strerror})", "free some space or choose another folder"
-        ) from error
+        raise HandfulError(*both("error.unwritten", path=str(path), reason=reason(error))) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -127,16 +124,6 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def shown(name: str) -> str:
-    """A name as it may go to a terminal or log: control characters and undecodable bytes become visible escapes."""
-    return "".join(
-        c
-        if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF
-        else c.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for c in name
-    )
-
-
 class Store:
     """A cache of rows by key in one SQLite file: absent or complete, checked by CRC, safe for several processes.
 
@@ -162,10 +149,7 @@ class Store:
                 return connection
             except sqlite3.DatabaseError as error:
                 if attempt == 2 or isinstance(error, sqlite3.OperationalError):
-                    raise HandfulError(
-                        f"the cache {self._path} cannot be used ({error})",
-                        "set HANDFUL_HOME to a folder that can be written",
-                    ) from error
+                    raise HandfulError(*both("error.cache", path=str(self._path), why=str(error))) from error
                 self._discard()
         raise AssertionError("unreachable")
 

@@ -7,15 +7,13 @@ translate it. Knows nothing about files, charts or HTML elements.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from handful.errors import UsageError
-from handful.files import shown
 
 LOCALES = Path(__file__).parent / "locales"
 NO_BREAK = "\u00a0"
@@ -64,6 +62,27 @@ class Said(str):
 def said(key: str, **values: Any) -> Said:
     """The sentence in English. Values are numbers, names, other sentences, and lists of these."""
     return Said.of(Sentence(key, values))
+
+
+def both(key: str, **values: Any) -> tuple[Said, Said]:
+    """What happened and what to do about it: the sentences `key` and `key.fix` of the same values."""
+    return said(key, **values), said(f"{key}.fix", **values)
+
+
+def reason(error: OSError) -> str:
+    """What the system says went wrong, as `Said` where it says so often."""
+    key = f"system.{errno.errorcode.get(error.errno or 0, '')}"
+    return said(key) if key in load("en") else error.strerror or type(error).__name__
+
+
+def shown(name: str) -> str:
+    """A name as it may go to a terminal or log: control characters and undecodable bytes become visible escapes."""
+    return "".join(
+        c
+        if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF
+        else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in name
+    )
 
 
 def retold(text: str, texts: Words) -> str:
@@ -226,11 +245,10 @@ def languages() -> list[str]:
 
 @lru_cache
 def load(lang: str, place: str = "") -> Words:
-    """The texts of `lang`. Raises UsageError for a language that there is not.
+    """The texts of `lang`, which is one of `languages`.
 
     Args:
-        place: "studio" where there are buttons to press rather than commands to type.
+        place: "studio" where there are buttons to press rather than commands to type; "alone" where a file is not named
+            beside what is said of it.
     """
-    if lang not in languages():
-        raise UsageError(f"there is no language {lang!r}", f"known: {', '.join(languages())}")
     return Words(lang, json.loads((LOCALES / f"{lang}.json").read_text(encoding="utf-8")), place)

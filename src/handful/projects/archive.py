@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 
-from handful.files import shown
 from handful.projects.names import visible
 from handful.projects.reasons import ProjectError, TooLarge
+from handful.words import both, said, shown
 
 _BLOCK = 1 << 18
 _RATIO_FROM = 1 << 20  # bytes: a small text may well be packed very tightly
@@ -39,8 +39,9 @@ _METHODS = {
     98: "ppmd",
     99: "AES encryption",
 }
-_UNPACK = "unpack it and drop its folder instead"
-_AGAIN = "make the archive again, or drop its folder instead"
+_UNPACK = "archive.unpack.fix"
+_AGAIN = "archive.again.fix"
+_SPLIT = "archive.split.fix"
 
 
 class ArchiveError(ProjectError):
@@ -89,7 +90,7 @@ class Archive:
     """
 
     def __init__(self, path: Path, limits: Limits | None = None, name: str = "") -> None:
-        self._name = shown(name or path.name)
+        self._name = name or path.name
         self._limits = limits or Limits()
         self._written = 0
         with open(path, "rb") as file:
@@ -101,7 +102,7 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         # zipfile says NotImplementedError of a kind of zip that it cannot read: one in several parts, say.
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
-            raise ArchiveError(f"{self._name} is a damaged zip archive ({error})", _AGAIN) from error
+            raise self._refused("damaged", _AGAIN, why=str(error)) from error
         try:
             self.members = self._check_members()
             self._check_overlaps(path, size)
@@ -133,7 +134,7 @@ class Archive:
                     size += len(block)
                     self._written += len(block)
                     if size > member.bytes or size > self._limits.file_bytes:
-                        raise ArchiveError(f"{shown(member.name)} in {self._name} is larger than it claims", _AGAIN)
+                        raise self._refused("larger", _AGAIN, file=member.name)
                     if self._written > self._limits.total_bytes:
                         raise self._too_large(self._written)
                     if size > _RATIO_FROM and size > self._limits.ratio * max(1, member.info.compress_size):
@@ -141,24 +142,20 @@ class Archive:
                     target.write(block)
         # NotImplementedError: a compression that zipfile does not know.
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
-            raise ArchiveError(
-                f"{shown(member.name)} in {self._name} is damaged ({shown(str(error))[:120]})", _AGAIN
-            ) from error
+            raise self._refused("file_damaged", _AGAIN, file=member.name, why=shown(str(error))[:120]) from error
         if size != member.bytes:
-            raise ArchiveError(f"{shown(member.name)} in {self._name} is cut off", _AGAIN)
+            raise self._refused("file_cut", _AGAIN, file=member.name)
 
     # -- before anything is written --------------------------------------------------------------------------------
 
     def _check_kind(self, head: bytes) -> None:
         kind = named(head)
         if kind is None:
-            raise ArchiveError(
-                f"{self._name} is no zip archive, whatever its name says", "make a zip, or drop a folder"
-            )
+            raise ArchiveError(*both("archive.none", archive=self._name))
         if kind != "zip":
-            raise ArchiveError(f"{self._name} is a {kind} archive, not a zip", _UNPACK)
+            raise self._refused("other", _UNPACK, kind=kind)
         if head.startswith(b"PK\x07\x08"):
-            raise ArchiveError(f"{self._name} is one part of a split archive", "join the parts, or drop the folder")
+            raise self._refused("part", _SPLIT)
 
     def _check_end(self, file: BinaryIO, size: int) -> None:
         """The end record: there, of one disk, with a directory that fits into memory."""
@@ -167,20 +164,18 @@ class Archive:
         tail = file.read()
         at = tail.rfind(b"PK\x05\x06")
         if at < 0 or len(tail) - at < 22:
-            raise ArchiveError(f"{self._name} is cut off: the directory at its end is missing", "send it again")
+            raise ArchiveError(*both("archive.cut", archive=self._name))
         disk, first, _, entries, length = struct.unpack("<4HI", tail[at + 4 : at + 16])
         if disk not in (0, 0xFFFF) or first not in (0, 0xFFFF):
-            raise ArchiveError(f"{self._name} is one part of a split archive", "join the parts, or drop the folder")
+            raise self._refused("part", _SPLIT)
         if length == 0xFFFFFFFF or entries == 0xFFFF:
             file.seek(max(0, start + at - 76))
             record = file.read(56)
             if record.startswith(b"PK\x06\x06"):
                 entries, length = struct.unpack("<QQ", record[32:48])
         if length > _DIRECTORY_BYTES or entries > 4 * self._limits.files + 1000:
-            raise TooLarge(
-                f"{self._name} lists {entries:,} files; {self._limits.files:,} are allowed",
-                "split it into smaller ones",
-            )
+            most = self._limits.files
+            raise TooLarge(said("archive.lists", archive=self._name, n=entries, most=most), said("archive.smaller.fix"))
 
     def _check_members(self) -> list[Member]:
         members: dict[str, Member] = {}
@@ -190,39 +185,37 @@ class Archive:
             name = self._safe(info)
             mode = info.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise ArchiveError(f"{self._name} holds a link or device: {shown(name)}", _UNPACK)
+                raise self._refused("link", _UNPACK, file=name)
             if info.filename.endswith(("/", "\\")) or stat.S_ISDIR(mode):
                 folders.add(name)
                 continue
             self._check_one(info, name)
             if name in members:
-                raise ArchiveError(f"{self._name} holds {shown(name)} twice", _AGAIN)
+                raise self._refused("twice", _AGAIN, file=name)
             members[name] = Member(name, info.file_size, info)
             total += info.file_size
             if len(members) > self._limits.files:
-                raise TooLarge(
-                    f"{self._name} holds more than {self._limits.files:,} files", "split it into smaller ones"
-                )
+                many = said("archive.many", archive=self._name, most=self._limits.files)
+                raise TooLarge(many, said("archive.smaller.fix"))
             if total > self._limits.total_bytes:
                 raise self._too_large(total)
         for name in members:
             parts = name.split("/")
             folders.update("/".join(parts[:i]) for i in range(1, len(parts)))
-        if both := next((name for name in members if name in folders), None):
-            raise ArchiveError(f"{shown(both)} in {self._name} is a file and a folder", _AGAIN)
+        if twice := next((name for name in members if name in folders), None):
+            raise self._refused("file_and_folder", _AGAIN, file=twice)
         return list(members.values())
 
     def _check_one(self, info: zipfile.ZipInfo, name: str) -> None:
         if info.flag_bits & 0x2041:
-            raise ArchiveError(f"{self._name} is encrypted", "make it without a password, or drop its folder instead")
+            raise ArchiveError(*both("archive.encrypted", archive=self._name))
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
-            raise ArchiveError(f"{self._name} is packed by {method}, which is not read", _UNPACK)
+            method = _METHODS.get(info.compress_type, str(info.compress_type))
+            raise self._refused("method", _UNPACK, method=method)
         if info.file_size > self._limits.file_bytes:
-            raise TooLarge(
-                f"{shown(name)} in {self._name} is larger than the {self._limits.file_bytes / 1e6:,.0f} MB that are allowed",
-                "leave it out",
-            )
+            most = round(self._limits.file_bytes / 1e6)
+            large = said("archive.file_large", archive=self._name, file=name, most=most)
+            raise TooLarge(large, said("error.leave_out.fix"))
         if info.file_size > _RATIO_FROM and info.file_size > self._limits.ratio * max(1, info.compress_size):
             raise self._bomb(name)
 
@@ -232,10 +225,10 @@ class Archive:
         text = raw.replace("\\", "/")
         parts = [part for part in text.split("/") if part not in ("", ".")]
         if "\0" in info.orig_filename or not parts:
-            raise ArchiveError(f"{self._name} holds a file without a proper name", _AGAIN)
+            raise self._refused("unnamed", _AGAIN)
         drive = len(parts[0]) >= 2 and parts[0][1] == ":" and parts[0][0].isascii() and parts[0][0].isalpha()
         if text.startswith("/") or ".." in parts or drive:
-            raise ArchiveError(f"{self._name} holds a path that leads out of its folder: {shown(raw)[:100]}", _UNPACK)
+            raise self._refused("leads_out", _UNPACK, file=shown(raw)[:100])
         return "/".join(visible(part) or "_" for part in parts)
 
     def _check_overlaps(self, path: Path, size: int) -> None:
@@ -248,21 +241,20 @@ class Archive:
                     file.seek(info.header_offset)
                 header = file.read(30) if info.header_offset >= 0 else b""
                 if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
-                    raise ArchiveError(f"{self._name} is a damaged zip archive (a header is missing)", _AGAIN)
+                    raise self._refused("damaged", _AGAIN, why=said("archive.no_header"))
                 name, extra = struct.unpack("<HH", header[26:30])
                 if info.header_offset + 30 + name + extra + info.compress_size > following or following > size:
-                    raise ArchiveError(f"{self._name} holds files that overlap", _AGAIN)
+                    raise self._refused("overlap", _AGAIN)
 
     def _too_large(self, total: int) -> TooLarge:
-        return TooLarge(
-            f"{self._name} unpacks to {total / 1e6:,.0f} MB; {self._limits.total_bytes / 1e6:,.0f} MB are allowed",
-            "split it into smaller ones",
-        )
+        size, most = round(total / 1e6), round(self._limits.total_bytes / 1e6)
+        return TooLarge(said("archive.large", archive=self._name, size=size, most=most), said("archive.smaller.fix"))
 
     def _bomb(self, name: str) -> ArchiveError:
-        return ArchiveError(
-            f"{shown(name)} in {self._name} unpacks to more than {self._limits.ratio} times its size", _UNPACK
-        )
+        return self._refused("bomb", _UNPACK, file=name, ratio=self._limits.ratio)
+
+    def _refused(self, how: str, fix: str, **values: Any) -> ArchiveError:
+        return ArchiveError(said(f"archive.{how}", archive=self._name, **values), said(fix))
 
 
 def _decoded(info: zipfile.ZipInfo) -> str:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
-from handful.files import atomic_path, atomic_write, shown, to_json
+from handful.files import atomic_path, atomic_write, to_json
 from handful.projects import labels
 from handful.projects.archive import Archive, ArchiveError, Limits, Member
 from handful.projects.contents import Contents, Reader, need_room
 from handful.projects.disk import FORMAT, read_document
+from handful.words import both, reason, said
 
 if TYPE_CHECKING:
     from handful.projects.project import Project
@@ -30,7 +31,7 @@ _TEXTS = ("project.json", "labels.csv", "takes.jsonl", "findings.json")
 _MEDIA = re.compile(r"media/([0-9a-f]{2})/(\1[0-9a-f]{14})\.[a-z0-9]{1,5}", re.ASCII)
 _RUN = re.compile(r"runs/[^/.][^/]*(/[^/.][^/]*)+")
 _LEFT_OUT = (".lock", "unfinished")
-_DAMAGED = "the archive was changed or damaged: make it again"
+_DAMAGED = "bundle.damaged.fix"
 
 
 def write(project: Project, target: Path) -> None:
@@ -58,9 +59,7 @@ def write(project: Project, target: Path) -> None:
             try:
                 manifest[name] = _copy(path, archive, zipfile.ZipInfo(name, now))
             except FileNotFoundError:
-                raise HandfulError(
-                    f"{name} is missing from the project", "delete the sample, or bring the file back"
-                ) from None
+                raise HandfulError(*both("bundle.missing", file=name)) from None
         content = to_json({"handful": "project", "format": FORMAT, "files": manifest}, indent=1).encode()
         archive.writestr(zipfile.ZipInfo("manifest.json", now), content, zipfile.ZIP_DEFLATED)
 
@@ -102,22 +101,24 @@ def read(path: Path, folder: Path, reader: Reader, limits: Limits, name: str = "
         members = {member.name: member for member in archive.members}
         manifest = _manifest(archive, members, folder)
         if strange := sorted(set(members) ^ {*manifest, "manifest.json"}):
-            raise ArchiveError(f"{shown(strange[0])} is in the archive or in its manifest, but not in both", _DAMAGED)
+            raise _damaged("strange", file=strange[0])
         need_room(folder, sum(member.bytes for member in archive.members), limits)
         for name, entry in manifest.items():
             if not (name in _TEXTS or _MEDIA.fullmatch(name) or _RUN.fullmatch(name)):
-                raise ArchiveError(f"{shown(name)} does not belong into a project", _DAMAGED)
+                raise _damaged("foreign", file=name)
             _unpack(archive, members[name], entry, folder)
     _check(folder, set(manifest), reader)
     os.sync()  # once: to wait for each of ten thousand files takes a minute
 
 
+def _damaged(how: str, **values: str) -> ArchiveError:
+    return ArchiveError(said(f"bundle.{how}", **values), said(_DAMAGED))
+
+
 def _manifest(archive: Archive, members: dict[str, Member], folder: Path) -> dict[str, str]:
     """File name -> SHA-256."""
     if "manifest.json" not in members:
-        raise ArchiveError(
-            "the archive holds no handful project", "drop it into an open project if it holds pictures or sounds"
-        )
+        raise ArchiveError(*both("bundle.none"))
     target = folder / "manifest.json"
     with open(target, "xb") as file:
         archive.copy(members["manifest.json"], file)
@@ -126,13 +127,10 @@ def _manifest(archive: Archive, members: dict[str, Member], folder: Path) -> dic
         if document["handful"] != "project" or not isinstance(document["format"], int):
             raise ValueError
         if document["format"] > FORMAT:
-            raise ArchiveError(
-                f"the archive has format {document['format']}, this release reads {FORMAT}",
-                "pip install --upgrade handful",
-            )
+            raise ArchiveError(*both("bundle.newer", format=str(document["format"]), reads=str(FORMAT)))
         return {str(name): str(entry["sha256"]) for name, entry in document["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ArchiveError("the manifest of the archive cannot be read", _DAMAGED) from None
+        raise _damaged("manifest") from None
     finally:
         target.unlink()
 
@@ -146,12 +144,10 @@ def _unpack(archive: Archive, member: Member, sha256: str, folder: Path) -> None
         with open(target, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ArchiveError(
-            f"{shown(member.name)} could not be unpacked ({error.strerror})", "free some space and try again"
-        ) from error
+        raise ArchiveError(*both("bundle.stuck", file=member.name, reason=reason(error))) from error
     media = _MEDIA.fullmatch(member.name)
     if found != sha256 or (media and media[2] != found[:16]):
-        raise ArchiveError(f"{shown(member.name)} is not what the manifest says", _DAMAGED)
+        raise _damaged("differs", file=member.name)
 
 
 def _check(folder: Path, names: set[str], reader: Reader) -> None:
@@ -160,17 +156,17 @@ def _check(folder: Path, names: set[str], reader: Reader) -> None:
         document = read_document(folder)
         samples, problems = labels.parse((folder / "labels.csv").read_bytes())
     except (HandfulError, OSError) as error:
-        reason = error.message if isinstance(error, HandfulError) else "a file is missing"
-        raise ArchiveError(f"the archive holds no usable project: {reason}", _DAMAGED) from error
+        why = error.message if isinstance(error, HandfulError) else said("bundle.file_missing")
+        raise _damaged("unusable", why=why) from error
     media = {f"media/{sample.file}" for sample in samples}
     there = {name for name in names if name.startswith("media/")}
     if problems or media != there:
-        raise ArchiveError("labels.csv and the media in the archive do not fit together", _DAMAGED)
+        raise _damaged("unfitting")
     for name in sorted(media):
         with open(folder / name, "rb") as file:
             kind = reader.kind_of(file.read(64))
         if kind is None or kind != (document["modality"] or kind):
-            raise ArchiveError(f"{name} is not of the project's kind", _DAMAGED)
+            raise _damaged("other_kind", file=name)
     (folder / "media").mkdir(exist_ok=True)
     document |= {"format": FORMAT, "id": folder.name.removeprefix(".new-"), "saved": 0}
     atomic_write(folder / "labels.csv", labels.render(samples))

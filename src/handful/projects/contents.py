@@ -19,10 +19,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from handful.errors import FileError, HandfulError
-from handful.files import shown
 from handful.projects.archive import Limits
 from handful.projects.reasons import NoSpace, ProjectError, TooLarge
-from handful.words import said
+from handful.words import Said, both, reason, said
 
 HEAD_BYTES = 300
 SYNC_EACH = 8  # files; of more, the whole disk is synced once
@@ -33,7 +32,7 @@ _SUFFIXES = frozenset(
     "jpg jpeg jpe jfif png webp bmp gif tif tiff heic heif avif wav wave flac ogg oga opus mp3 aif aiff au caf w64 rf64 m4a aac "
     "mp4 3gp webm weba".split()
 )
-KINDS = {"image": "pictures", "audio": "sounds"}
+KINDS = ("image", "audio")
 KindOf = Callable[[bytes], str | None]
 Describe = Callable[[Path], Mapping[str, Any]]
 ReadTable = Callable[[Path], tuple[list[str], list[list[str]], str, str]]  # columns, rows, delimiter, encoding
@@ -99,26 +98,23 @@ class Incoming:
 
 
 @contextlib.contextmanager
-def writing(what: str) -> Iterator[None]:
-    """A full disk or another trouble of the file system becomes an error that the user can act on."""
+def writing(what: str, **values: str) -> Iterator[None]:
+    """A full disk or another trouble of the file system becomes an error that the user can act on. `what`: the sentence that
+    says what could not be done."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise NoSpace(f"{what}: the disk is full", "free some space on the disk, then go on") from error
-        raise ProjectError(f"{what} ({error.strerror})", "try again") from error
+            raise NoSpace(*both("error.disk_full", what=said(what, **values))) from error
+        raise ProjectError(*both("error.system", what=said(what, **values), reason=reason(error))) from error
 
 
 def need_room(folder: Path, size: int, limits: Limits) -> None:
     """Raises: NoSpace, `size` more bytes would leave too little."""
     free = shutil.disk_usage(folder).free
     if size + limits.keep_free > free:
-        raise NoSpace(
-            f"the disk is nearly full: {size / 1e6:,.0f} MB are to come, {max(0, free - limits.keep_free) / 1e6:,.0f} MB are free",
-            "free some space on the disk, then send the files again",
-            size,
-            max(0, free - limits.keep_free),
-        )
+        left = max(0, free - limits.keep_free)
+        raise NoSpace(*both("error.disk_nearly_full", needed=round(size / 1e6), free=round(left / 1e6)), size, left)
 
 
 class Tally:
@@ -154,7 +150,7 @@ def store(folder: Path, name: str, fill: Callable[[Tally], None]) -> Stored:
     Raises:
         NoSpace, HandfulError: it cannot be written; and whatever `fill` raises.
     """
-    with writing(f"{shown(name)} could not be stored"):
+    with writing("error.file_unstored_of", file=name):
         folder.mkdir(parents=True, exist_ok=True)
         tally = Tally(folder / secrets.token_hex(8))
         try:
@@ -178,9 +174,7 @@ def take_in(content: BinaryIO | bytes, folder: Path, name: str, limits: Limits, 
     def fill(tally: Tally) -> None:
         while block := stream.read(_BLOCK):
             if tally.bytes + len(block) > most:
-                raise TooLarge(
-                    f"{shown(name)} is larger than the {most / 1e6:,.0f} MB that are allowed", "send smaller files"
-                )
+                raise TooLarge(*both("error.file_large", file=name, most=round(most / 1e6)))
             if tally.bytes // _LOOK_EVERY != (tally.bytes + len(block)) // _LOOK_EVERY:
                 need_room(folder, len(block), limits)
             tally.write(block)
@@ -197,7 +191,7 @@ def take_file(content: Path | bytes, folder: Path, name: str, limits: Limits) ->
     try:
         stream = open(content, "rb")
     except OSError as error:
-        raise ProjectError(f"{name} cannot be opened ({error.strerror})", "check its name") from error
+        raise ProjectError(*both("error.file_closed", file=name, reason=reason(error))) from error
     with stream:
         folder.mkdir(parents=True, exist_ok=True)
         need_room(folder, os.fstat(stream.fileno()).st_size, limits)
@@ -222,10 +216,20 @@ def facts_of(stored: Stored, name: str, modality: str | None, reader: Reader) ->
         facts = dict(reader.describe(stored.path)) if reader.describe else {}
     except HandfulError as error:
         # Whoever looked at the file knows it by the name it lies under, the user by another.
-        message = error.message.replace(str(stored.path), name).replace(stored.path.name, name)
-        message = message if shown(name) in message else f"{shown(name)}: {message}"
-        raise FileError(message, error.hint, getattr(error, "kind", "corrupt")) from error
+        problem = _renamed(error.message, {str(stored.path): name, stored.path.name: name})
+        how = error.kind if isinstance(error, FileError) else "corrupt"
+        raise FileError(said("error.file", file=name, problem=problem), error.hint, how) from error
     return kind, {key: facts[key] for key in ("width", "height", "seconds", "rate_hz") if facts.get(key) is not None}
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """A sentence, or a value of one, in which files are called otherwise."""
+    if isinstance(value, Said):
+        values = value.sentence.values
+        return said(value.sentence.key, **{name: _renamed(one, names) for name, one in values.items()})
+    for old, new in names.items() if isinstance(value, str) else ():
+        value = value.replace(old, new)
+    return value
 
 
 class Contents:
@@ -240,7 +244,7 @@ class Contents:
         target = self.media / file
         if target.is_file():
             return
-        with writing("a file could not be stored"):
+        with writing("error.file_unstored"):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(path, target)

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from handful.errors import HandfulError
-from handful.files import atomic_write, shown, to_json
+from handful.files import atomic_write, to_json
 from handful.projects import labels
 from handful.projects.contents import sync_path
 from handful.projects.history import Change
 from handful.projects.names import visible
 from handful.projects.reasons import NotFound, ProjectError
 from handful.projects.state import State
+from handful.words import both, reason, said
 
 FORMAT = 1
 MODALITIES = ("image", "audio")
@@ -39,9 +40,7 @@ def read_document(folder: Path) -> dict[str, Any]:
             raise ValueError("no object")
         made = document.get("format", FORMAT)
         if not isinstance(made, int) or made > FORMAT:
-            raise ProjectError(
-                f"the project has format {made}, this release reads {FORMAT}", "pip install --upgrade handful"
-            )
+            raise ProjectError(*both("error.project_newer", format=str(made), reads=str(FORMAT)))
         names = [visible(name) for name in document.get("classes", []) if isinstance(name, str)]
         modality = document.get("modality")
         return {
@@ -52,12 +51,10 @@ def read_document(folder: Path) -> dict[str, Any]:
             "saved": max(0, int(document.get("saved", 0))),
         }
     except FileNotFoundError:
-        raise NotFound("there is no such project", "open one that is listed") from None
+        raise NotFound(*both("error.no_project")) from None
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ProjectError(
-            f"project.json in {shown(str(folder))} cannot be read ({type(error).__name__})",
-            "mend it, or bring the project back from an archive",
-        ) from error
+        why = reason(error) if isinstance(error, OSError) else type(error).__name__
+        raise ProjectError(*both("error.project_unreadable", folder=str(folder), why=why)) from error
 
 
 class Disk:
@@ -89,10 +86,10 @@ class Disk:
             self.stale = not content.startswith(labels.HEADER.encode()) or not content.endswith(b"\n")
         except FileNotFoundError:
             if self.saved:
-                problems = ["labels.csv was missing; what the history tells was made again"]
+                problems = [said("project.remade")]
             self.saved, self.stale = 0, True
         except OSError as error:
-            raise ProjectError(f"labels.csv cannot be read ({error.strerror})", "check its permissions") from error
+            raise ProjectError(*both("error.labels_closed", reason=reason(error))) from error
         state = State(document["name"], document["modality"], document["classes"], samples)
         state.complete()
         return state, problems
@@ -111,9 +108,7 @@ class Disk:
                 self.save_document(state, seq)
             self.stale = False
         except OSError as error:
-            raise HandfulError(
-                f"the project could not be saved ({error.strerror})", "free some space on the disk and try again"
-            ) from error
+            raise HandfulError(*both("error.project_unsaved", reason=reason(error))) from error
         self.updated = time.time()
 
     def save_document(self, state: State, seq: int) -> None:

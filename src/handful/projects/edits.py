@@ -15,8 +15,6 @@ from handful.projects.reasons import NotFound, ProjectError
 from handful.projects.state import State, added
 from handful.words import said
 
-GROUP_LENGTH = 200
-
 
 class Edit(NamedTuple):
     """`kind` and `values` as in `history.Action`, `change` as in `state`."""
@@ -30,7 +28,7 @@ class Edit(NamedTuple):
 
 
 def rename(state: State, name: str) -> Edit | None:
-    name = clean_name(name, 120)
+    name = clean_name(name, "project")
     return None if name == state.name else Edit("rename", {"to": name}, {"name": [state.name, name]})
 
 
@@ -117,7 +115,7 @@ def delete(state: State, ids: Iterable[str]) -> Edit:
 def regroup(state: State, groups: Mapping[str, str]) -> Edit | None:
     pairs = {}
     for name in _here(state, groups):
-        before, after = state.samples[name].group, visible(groups[name])[:GROUP_LENGTH]
+        before, after = state.samples[name].group, clean_name(groups[name], "group") if groups[name].strip() else ""
         if before != after:
             pairs[name] = [before, after]
     return Edit("group", {"n": len(pairs)}, {"group": pairs}) if pairs else None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from handful.errors import BusyError, HandfulError
-from handful.files import atomic_write, shown, to_json
+from handful.files import atomic_write, to_json
 from handful.projects import bundle, labels
 from handful.projects.archive import Limits
 from handful.projects.contents import Describe, KindOf, Reader, ReadTable
@@ -23,6 +23,7 @@ from handful.projects.disk import FORMAT, MODALITIES, read_document
 from handful.projects.names import clean_name
 from handful.projects.project import Project
 from handful.projects.reasons import NotFound, ProjectError
+from handful.words import both, reason, said
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{11}", re.ASCII)
 _DELETED = re.compile(r".*-([0-9]{16,20})", re.ASCII)  # a project and when it was deleted
@@ -88,17 +89,15 @@ class Projects:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = open(self.folder / ".lock", "a+", encoding="utf-8")  # held until close
         except OSError as error:
-            raise HandfulError(
-                f"the folder {shown(str(self.folder))} cannot be written ({error.strerror})",
-                "set HANDFUL_HOME to a folder that can be written",
-            ) from error
+            folder = str(self.folder)
+            raise HandfulError(*both("error.projects_closed", folder=folder, reason=reason(error))) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = file.read().strip() or said("error.another_process")
             file.close()
-            raise BusyError(f"the projects are held by {holder}", "use that studio, or stop it first") from None
+            raise BusyError(*both("error.projects_held", holder=holder)) from None
         file.truncate(0)
         file.write(f"pid {os.getpid()} since {time.strftime('%H:%M')}")
         file.flush()
@@ -149,7 +148,7 @@ class Projects:
     def _folder(self, project: str) -> Path:
         """Ids are checked before they become paths. Raises: NotFound."""
         if not self._is_project(project):
-            raise NotFound("there is no such project", "open one that is listed")
+            raise NotFound(*both("error.no_project"))
         return self.folder / project
 
     # -- one of them ---------------------------------------------------------------------------------------------------
@@ -157,9 +156,9 @@ class Projects:
     def create(self, name: str, modality: str | None = None) -> Project:
         """Raises: ProjectError, the name or the modality cannot be."""
         self._check_writable()
-        name = clean_name(name, 120)
+        name = clean_name(name, "project")
         if modality not in (None, *MODALITIES):
-            raise ProjectError(f"there is no modality {modality!r}", "use image or audio, or leave it out")
+            raise ProjectError(*both("error.no_modality", modality=repr(modality)))
         with self._mutex:
             project = self._new_id()
             folder = self.folder / f".new-{project}"
@@ -207,7 +206,7 @@ class Projects:
         with self._mutex:
             places = sorted((self.folder / ".trash").glob(f"{project}-*")) if _ID.fullmatch(project) else []
             if not places or self._is_project(project):
-                raise NotFound("there is no such project in the trash", "it can be brought back only once")
+                raise NotFound(*both("error.not_in_trash"))
             os.replace(places[-1], self.folder / project)
             opened = self.open(project)
         if self._changed is not None:
@@ -264,7 +263,7 @@ class Projects:
 
     def _check_writable(self) -> None:
         if not self._write:
-            raise ProjectError("the projects are open for reading only", "open them where they may be changed")
+            raise ProjectError(*both("error.read_only_projects"))
 
     def _new_id(self) -> str:
         while True:

@@ -19,10 +19,12 @@ from typing import Any
 from handful.errors import HandfulError
 from handful.files import atomic_path, atomic_write, to_json
 from handful.projects.reasons import ProjectError
+from handful.words import Sentence, both, load, reason, said
 
 Change = dict[str, Any]
 _BODY = b',"change":'
 UNDOABLE = 1000
+NAMED = 3  # classes in the words of a change
 
 
 @dataclass(frozen=True)
@@ -37,40 +39,16 @@ class Action:
 
     @property
     def words(self) -> str:
-        """In English, e.g. "move 3 samples to “cat”"."""
-        return words(self.kind, self.values)
-
-
-_WORDS = {
-    "add": "add {samples} to {to}",
-    "record": "record {samples} of {to}",
-    "import": "import {samples}",
-    "move": "move {samples} to {to}",
-    "relabel": "relabel {samples}",
-    "group": "group {samples}",
-    "delete": "delete {samples}",
-    "class": "add the class {to}",
-    "rename-class": "rename the class {name} to {to}",
-    "merge": "merge {names} into {to}",
-    "delete-class": "delete the class {name} with {samples}",
-    "rename": "rename the project to {to}",
-    "undo": "undo: {what}",
-    "redo": "redo: {what}",
-    "nothing": "nothing to change",
-}
-
-
-def words(kind: str, values: Mapping[str, Any]) -> str:
-    n = int(values.get("n", 0))
-    names = [f"“{name}”" for name in values.get("names", ())]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return _WORDS.get(kind, kind).format(
-        samples="1 sample" if n == 1 else f"{n:,} samples",
-        name=f"“{values.get('name', '')}”",
-        to=f"“{values.get('to', '')}”",
-        names=", ".join(names[:3]) + more,
-        what=values.get("what", ""),
-    )
+        """E.g. "move 3 samples to “cat”", as `Said`; a kind that another release wrote is called as it was written."""
+        key = f"change.{self.kind}"
+        if key not in load("en"):
+            return self.kind
+        n, names = int(self.values.get("n", 0)), [str(name) for name in self.values.get("names", ())]
+        listed: Any = [Sentence("change.named", {"name": name}) for name in names[:NAMED]]
+        if len(names) > NAMED:
+            listed = Sentence("change.and_more", {"names": listed, "more": len(names) - NAMED})
+        texts = {name: str(self.values.get(name, "")) for name in ("name", "to")}
+        return said(key, n=n, names=listed, what=self.values.get("what", ""), **texts)
 
 
 @dataclass
@@ -115,9 +93,7 @@ class History:
                         found.append(json.loads(file.read(length))["change"])
             return found
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ProjectError(
-                "the history of the project was changed or removed by another program", "open the project again"
-            ) from error
+            raise ProjectError(*both("error.history_gone")) from error
 
     def since(self, seq: int) -> Iterator[tuple[list[Change], bool]]:
         """(changes, whether they were taken back) of each line after number `seq`, in order."""
@@ -213,9 +189,7 @@ class History:
                     file.truncate(start)
                     raise
         except OSError as error:
-            raise HandfulError(
-                f"the change could not be written ({error.strerror})", "free some space on the disk and try again"
-            ) from error
+            raise HandfulError(*both("error.change_unwritten", reason=reason(error))) from error
         self._note(line, start, len(text))
         self._size = start + len(text)
 

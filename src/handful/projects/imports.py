@@ -26,15 +26,16 @@ from handful.projects.contents import Incoming, Stored, facts_of, need_room, sto
 from handful.projects.history import Action
 from handful.projects.labels import Sample
 from handful.projects.names import clean_name, relative
-from handful.projects.planning import Elsewhere, Entry, FoundClass, ImportChoice, Plan, Reject, Said, plan
+from handful.projects.planning import Elsewhere, Entry, FoundClass, ImportChoice, Meant, Plan, Reject, plan
 from handful.projects.reasons import NotFound, ProjectError, TooLarge
+from handful.words import Sentence, both, packed, said, unpacked
 
 if TYPE_CHECKING:
     from handful.projects.project import Project
 
 _ROWS = 8
 _LISTED = 20_000
-_WORKBOOKS = {".xlsx": "an Excel workbook", ".xlsm": "an Excel workbook", ".ods": "a spreadsheet"}
+_WORKBOOKS = {".xlsx": "import.excel", ".xlsm": "import.excel", ".ods": "import.spreadsheet"}
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,9 @@ class Import:
             with open(self._log, encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     try:
-                        entry = Entry(**json.loads(line))
-                    except (ValueError, TypeError, RecursionError):
+                        kept = json.loads(line)
+                        entry = Entry(**kept | {"reason": unpacked(kept["reason"])})
+                    except (ValueError, TypeError, KeyError, RecursionError):
                         continue  # torn by a crash
                     if not entry.file or entry.file in there:
                         self._entries[entry.path] = entry
@@ -160,12 +162,10 @@ class Import:
         if isinstance(content, bytes):
             size = len(content)
         if size is not None and size > min(limits.file_bytes, left):
-            raise TooLarge(
-                f"{path} is larger than the {min(limits.file_bytes, left) / 1e6:,.0f} MB that are allowed",
-                "send smaller files, or confirm what is here first",
-            )
+            most = round(min(limits.file_bytes, left) / 1e6)
+            raise TooLarge(*both("import.large", file=path, most=most))
         if len(self._entries) >= limits.files:
-            raise TooLarge(f"an import holds at most {limits.files:,} files", "confirm what is here first")
+            raise TooLarge(*both("import.many", most=limits.files))
         need_room(self._files, size or 0, limits)
         stored = take_in(content, self._files, path, limits, left)
         if not zipped:
@@ -181,14 +181,13 @@ class Import:
         reason, kind, facts = "", "reject", dict[str, Any]()
         archive = named(stored.head)
         if suffix in _WORKBOOKS:
-            reason = f"{path} is {_WORKBOOKS[suffix]}; save the table as CSV"
+            reason = said("import.workbook", file=path, what=Sentence(_WORKBOOKS[suffix]))
         elif archive is not None:
-            where = " inside an archive; it was not unpacked" if inside else "; unpack it and drop its folder"
-            reason = f"{path} is a {archive} archive{where}"
+            reason = said("import.archive_inside" if inside else "import.archive", file=path, kind=archive)
         elif table or suffix in tables.SUFFIXES:
             kind = "table"
             if stored.bytes > tables.MAX_BYTES:
-                reason = f"{path} is larger than the {tables.MAX_BYTES / 1e6:,.0f} MB that a table may have"
+                reason = said("import.table_large", file=path, most=round(tables.MAX_BYTES / 1e6))
         else:
             try:
                 kind, facts = facts_of(stored, path, None, self._project.reader)
@@ -211,7 +210,7 @@ class Import:
         try:
             with Archive(file, room, path) as archive:
                 if {"manifest.json", "project.json", "labels.csv"} <= {member.name for member in archive.members}:
-                    raise ArchiveError(f"{path} is a whole project", "open it where all projects are listed")
+                    raise ArchiveError(*both("import.project", archive=path))
                 need_room(self._files, sum(member.bytes for member in archive.members), limits)
                 for member in archive.members:
                     if left_behind(member.name):
@@ -225,9 +224,10 @@ class Import:
         return entries
 
     def _note(self, entries: list[Entry]) -> Received:
-        lines = "".join(to_json(asdict(entry)) + "\n" for entry in entries)
+        rows = (asdict(entry) | {"reason": packed(entry.reason)} for entry in entries)
+        lines = "".join(to_json(row) + "\n" for row in rows)
         try:
-            with self._lock, writing("the import could not go on"):
+            with self._lock, writing("error.import_stuck"):
                 self._check_here()
                 with open(self._log, "a", encoding="utf-8", newline="\n") as log:
                     log.write(lines)
@@ -254,7 +254,7 @@ class Import:
     def _check_here(self) -> None:
         if self._gone:
             shutil.rmtree(self._folder, ignore_errors=True)  # made again by an upload that came too late
-            raise NotFound("the import was confirmed or dropped", "begin a new one")
+            raise NotFound(*both("import.gone"))
 
     @property
     def bytes(self) -> int:
@@ -284,7 +284,7 @@ class Import:
         if choice.table is not None:
             entry = self._entries.get(choice.table)
             if entry is None or entry.kind != "table":
-                raise NotFound(f"there is no table {choice.table} in this import", "choose one that is listed")
+                raise NotFound(*both("import.no_table", file=choice.table))
             reading = self._read(entry, choice)[1]
             if reading.problem:
                 return replace(plan(self._project, [], None), problem=reading.problem)
@@ -306,7 +306,7 @@ class Import:
                 FoundTable(
                     entry.path, delimiter, encoding, list(columns), first, reading.file_column, reading.label_column,
                     reading.matched, reading.missing, reading.problem,
-                    Counter(said.split for said in reading.labels.values() if said.split),
+                    Counter(meant.split for meant in reading.labels.values() if meant.split),
                 )
             )  # fmt: skip
         return found, rejects
@@ -344,10 +344,10 @@ class Import:
             moves = {one.sample: to for one in made.elsewhere if (to := named(one.label)) and to != one.there}
             moves = moves if choice.move else {}
             if made.problem and not moves:
-                raise ProjectError(made.problem, "send other files, or drop the import")
+                raise ProjectError(made.problem, said("import.other.fix"))
             chosen = list(self._chosen(made, named, choice.keep_parts))
             if not chosen and not moves:
-                raise ProjectError("nothing would be imported", "give at least one class a name")
+                raise ProjectError(*both("import.nothing"))
             outcome, action = self._project.insert(chosen, "import", moves)
             self.drop()
         added, moved = sum(isinstance(one, Sample) for one in outcome), int(action.values.get("moved", 0))
@@ -357,12 +357,12 @@ class Import:
         return Imported(added, moved, duplicates, rejected, left_out, words, action)
 
     def _chosen(self, made: Plan, named: _Names, keep_parts: bool) -> Iterable[Incoming]:
-        for entry, said in [*made.labelled, *((entry, Said("")) for entry in made.unlabelled)]:
-            if label := named(said.label):
+        for entry, meant in [*made.labelled, *((entry, Meant("")) for entry in made.unlabelled)]:
+            if label := named(meant.label):
                 name = entry.path.rsplit("/", 1)[-1]
                 yield Incoming(
-                    self._files / entry.file, entry.sha256, entry.bytes, entry.kind, label, name, said.group, entry.facts,
-                    said.split if keep_parts else "",
+                    self._files / entry.file, entry.sha256, entry.bytes, entry.kind, label, name, meant.group, entry.facts,
+                    meant.split if keep_parts else "",
                 )  # fmt: skip
 
     def drop(self) -> None:
@@ -389,13 +389,9 @@ class _Names:
 
 
 def _words(added: int, moved: int, duplicates: int, rejected: int, left_out: int) -> str:
-    parts = [f"imported {added:,} sample{'s' if added != 1 else ''}"]
-    for count, what in (
-        (moved, "put into another class"),
-        (duplicates, "in the project already"),
-        (rejected, "could not be used"),
-        (left_out, "left out"),
-    ):
+    counts = {"moved": moved, "duplicates": duplicates, "rejected": rejected, "left_out": left_out}
+    words = said("import.done", n=added)
+    for what, count in counts.items():
         if count:
-            parts.append(f"{count:,} {what}")
-    return "; ".join(parts)
+            words = said("import.and", first=words, then=Sentence(f"import.{what}", {"n": count}))
+    return words

@@ -16,6 +16,7 @@ from handful.folders import split_named
 from handful.projects.names import visible
 from handful.projects.reasons import ProjectError
 from handful.sheets import guarded, unguarded
+from handful.words import both, said
 
 COLUMNS = (
     "file_name", "label", "group", "id", "original", "added", "seconds", "width", "height", "rate_hz", "bytes", "split",
@@ -102,9 +103,7 @@ def parse(content: bytes) -> tuple[list[Sample], list[str]]:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
     titles = [title.strip().lower() for title in next(rows, [])]
     if "file_name" not in titles or "label" not in titles:
-        raise ProjectError(
-            "labels.csv has no columns file_name and label", "bring back an earlier copy of the file, or remove it"
-        )
+        raise ProjectError(*both("error.labels_columns"))
     places = [titles.index(name) if name in titles else -1 for name in COLUMNS]
     ours = titles == list(COLUMNS)
     samples: dict[str, Sample] = {}
@@ -121,9 +120,9 @@ def parse(content: bytes) -> tuple[list[Sample], list[str]]:
             elif any(row):
                 strange += 1
     except csv.Error as error:
-        raise ProjectError(f"line {rows.line_num} of labels.csv cannot be read ({error})", "mend the line") from error
+        raise ProjectError(*both("error.labels_line", line=str(rows.line_num), why=str(error))) from error
     found = sorted(samples.values(), key=order)  # they are in order already unless another program wrote them
-    return found, [f"{strange} rows of labels.csv name no file of this project"] if strange else []
+    return found, [said("project.strange_rows", n=strange)] if strange else []
 
 
 def _filled(row: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from handful.projects.edits import Edit
 from handful.projects.history import Action, Change, History
 from handful.projects.reasons import Outdated, ProjectError
 from handful.projects.state import checked, files, inverse
+from handful.words import both, reason, said
 
 
 class Ledger:
@@ -38,7 +39,7 @@ class Ledger:
     def check_writable(self) -> None:
         """Raises: ProjectError."""
         if not self._write:
-            raise ProjectError("the project is open for reading only", "open it where it may be changed")
+            raise ProjectError(*both("error.read_only_project"))
 
     def commit(self, edit: Edit | None, grow: bool = False) -> Action:
         """Make a change happen, or say that there is none; with `grow` it becomes a part of the last one.
@@ -59,8 +60,8 @@ class Ledger:
         """`named`: the number of the action that is meant. Raises: Outdated, the last one is another; ProjectError."""
         action = self.history.undoable
         if action is None:
-            raise ProjectError("there is nothing to undo", "make a change first")
-        _check_meant(action, named, "undo")
+            raise ProjectError(*both("error.no_undo"))
+        _check_meant(action, named, "error.outdated.fix")
         changes = [inverse(change) for change in reversed(checked(self.history.changes(action.seq)))]
         return self._carry_out(changes, lambda: self.history.step("undo"))
 
@@ -68,8 +69,8 @@ class Ledger:
         """As `undo`."""
         action = self.history.redoable
         if action is None:
-            raise ProjectError("there is nothing to redo", "undo something first")
-        _check_meant(action, named, "redo")
+            raise ProjectError(*both("error.no_redo"))
+        _check_meant(action, named, "error.outdated_redo.fix")
         return self._carry_out(checked(self.history.changes(action.seq)), lambda: self.history.step("redo"))
 
     def forget(self) -> int:
@@ -114,7 +115,7 @@ class Ledger:
                 self.disk.save(before, [], self.history.seq)
             if isinstance(error, HandfulError):
                 raise
-            raise ProjectError(f"the change could not be made ({error.strerror})", "try again") from error
+            raise ProjectError(*both("error.change_unmade", reason=reason(error))) from error
         return action
 
     def _place(self, change: Change) -> None:
@@ -144,7 +145,7 @@ class Ledger:
             shutil.rmtree(left, ignore_errors=True)
         self.history.mend()
         if self.history.damaged:
-            self.problems.append("the history was damaged; it was put aside as history.damaged.jsonl")
+            self.problems.append(said("project.history_damaged"))
             os.replace(self.folder / "history.jsonl", self.folder / "history.damaged.jsonl")
         if self.history.damaged or self.history.seq < self.disk.saved:
             self.history.restart(max(self.history.seq, self.disk.saved))
@@ -154,8 +155,6 @@ class Ledger:
         self._shorten()
 
 
-def _check_meant(action: Action, named: int | None, what: str) -> None:
+def _check_meant(action: Action, named: int | None, fix: str) -> None:
     if named is not None and action.seq != named:
-        raise Outdated(
-            f"the last change is another one by now: {action.words}", f"{what} that one first, or leave both"
-        )
+        raise Outdated(said("error.outdated", what=action.words), said(fix))

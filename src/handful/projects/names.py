@@ -8,27 +8,30 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from handful.projects.reasons import ProjectError
-from handful.words import said
+from handful.words import Sentence, both
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 # Small letters of other scripts and the Latin ones they are mistaken for.
 _LOOKS_LIKE = str.maketrans("авекмнорстухіѕјοαενρτυικχ", "abekmhopctyxisjoaevptuikx")
+LONGEST = {"class": 200, "project": 120, "model": 200, "group": 200}  # characters of a name, by whose it is
 _TYPO_FROM = 5  # letters; shorter words one letter apart are usually two words
 
 
-def clean_name(name: str, limit: int = 200) -> str:
+def clean_name(name: str, what: str = "class") -> str:
     """`name` in NFC without space around it; control characters and undecodable bytes become visible escapes.
 
+    Args:
+        what: whose name it is: one of LONGEST.
+
     Raises:
-        ProjectError: nothing is left, or it is longer than `limit` characters.
+        ProjectError: nothing is left, or it is longer than LONGEST says.
     """
     text = visible(name)
     if not any(not c.isspace() and unicodedata.category(c) != "Cf" for c in text):
-        raise ProjectError(said("error.name_empty"), said("error.name_empty.fix"))
-    if len(text) > limit:
-        raise ProjectError(
-            said("error.name_long", name=f"{text[:20]}…", n=len(text)), said("error.name_long.fix", most=limit)
-        )
+        raise ProjectError(*both("error.name_empty", what=Sentence(f"named.{what}")))
+    if len(text) > LONGEST[what]:
+        begin, kind = f"{text[:20]}…", Sentence(f"named.{what}")
+        raise ProjectError(*both("error.name_long", what=kind, name=begin, n=len(text), most=LONGEST[what]))
     return text
 
 
@@ -94,5 +97,5 @@ def relative(path: str) -> str:
     parts = _DRIVE.sub("", visible(path).replace("\\", "/"), count=1) if _DRIVE.match(path) else visible(path)
     kept = [part for part in parts.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if not kept:
-        raise ProjectError("the file has no name", "give it a name such as cat/1.jpg")
+        raise ProjectError(*both("error.file_unnamed"))
     return "/".join(kept)[-2000:]

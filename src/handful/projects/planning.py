@@ -15,16 +15,16 @@ from handful.folders import are_parts, split_named
 from handful.projects.contents import KINDS
 from handful.projects.names import bare, clean_name, similar
 from handful.projects.reasons import ProjectError
+from handful.words import said
 
 if TYPE_CHECKING:
     from handful.projects.project import Project
 
 _DIGITS = re.compile(r"([0-9]+)")
 _COMPARED = 400  # classes; where there are more, only those that look the same are told
-_ONE = {"image": "a picture", "audio": "a sound"}
 
 
-class Said(NamedTuple):
+class Meant(NamedTuple):
     """What folders or a table say of a file: its class, its group, its part ("train", "validation", "test"); "" where nothing."""
 
     label: str
@@ -92,7 +92,7 @@ class Plan:
     of the data has, where they are divided."""
 
     modality: str | None
-    labelled: list[tuple[Entry, Said]]
+    labelled: list[tuple[Entry, Meant]]
     unlabelled: list[Entry]
     duplicates: int
     rejects: list[Reject]
@@ -102,10 +102,10 @@ class Plan:
 
     @property
     def parts(self) -> dict[str, int]:
-        return dict(Counter(said.split for _, said in self.labelled if said.split))
+        return dict(Counter(meant.split for _, meant in self.labelled if meant.split))
 
 
-def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Said] | None) -> Plan:
+def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Meant] | None) -> Plan:
     """What becomes of the received files. `labels`: what a table says of paths; None: folders say."""
     entries = list(entries)
     rejects = [Reject(entry.path, entry.reason) for entry in entries if entry.kind == "reject"]
@@ -120,13 +120,12 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Said] 
     duplicates = 0
     for entry in media:
         if entry.kind != modality:
-            rejects.append(
-                Reject(entry.path, f"{entry.path} is {_ONE[entry.kind]}; the others are {KINDS[str(modality)]}")
-            )
+            key = "import.sound_among_pictures" if entry.kind == "audio" else "import.picture_among_sounds"
+            rejects.append(Reject(entry.path, said(key, file=entry.path)))
             continue
-        said = labels.get(entry.path, Said(""))
+        meant = labels.get(entry.path, Meant(""))
         try:
-            label = clean_name(said.label) if said.label else ""
+            label = clean_name(meant.label) if meant.label else ""
         except ProjectError as error:
             rejects.append(Reject(entry.path, error.message))
             continue
@@ -141,21 +140,20 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Said] 
             duplicates += 1
             where, there = seen[key]
             if label and label != there:
-                rejects.append(
-                    Reject(entry.path, f"the same content is in {where} already, in class {there or 'none'}")
-                )
+                twice = said("import.twice" if there else "import.twice_unlabelled", file=where, label=there)
+                rejects.append(Reject(entry.path, twice))
             continue
         seen[key] = entry.path, label
         if label:
-            labelled.append((entry, said._replace(label=label)))
+            labelled.append((entry, meant._replace(label=label)))
         else:
             unlabelled.append(entry)
     problem = None
     if not media:
-        problem = "there is no picture or sound among the files"
+        problem = said("import.no_media")
     elif not labelled and not unlabelled:
-        problem = "everything is in the project already" if duplicates else "none of the files can be used"
-    classes = _classes(project.class_names, Counter(said.label for _, said in labelled))
+        problem = said("import.known" if duplicates else "import.unusable")
+    classes = _classes(project.class_names, Counter(meant.label for _, meant in labelled))
     return Plan(modality, labelled, unlabelled, duplicates, rejects, classes, problem, list(elsewhere.values()))
 
 
@@ -173,7 +171,7 @@ def _classes(existing: list[str], found: Counter[str]) -> list[FoundClass]:
     return [FoundClass(name, count, name in known, meant[name]) for name, count in found.items()]
 
 
-def from_folders(paths: list[str]) -> dict[str, Said]:
+def from_folders(paths: list[str]) -> dict[str, Meant]:
     """Path -> its class, the first folder as `handful train` reads it, and its part; files beside the class folders have none.
 
     One folder that holds everything, and class folders too, is no class: people drop `photos`, not what is in it. Nor are
@@ -190,7 +188,7 @@ def from_folders(paths: list[str]) -> dict[str, Said]:
         divided = _divided(split)
     named, split = divided or ([""] * len(split), split)
     return {
-        path: Said(_unzipped(parts[0]), "", part)
+        path: Meant(_unzipped(parts[0]), "", part)
         for path, parts, part in zip(paths, split, named, strict=True)
         if len(parts) > 1
     }

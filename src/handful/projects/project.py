@@ -22,7 +22,7 @@ from handful.projects.names import clean_name, visible
 from handful.projects.reasons import NotFound, ProjectError
 from handful.projects.state import ProjectClass, State
 from handful.projects.takes import Take, Takes
-from handful.words import said
+from handful.words import both, said
 
 _IMPORT = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _NAME_LENGTH = 300
@@ -77,9 +77,7 @@ class Project:
     @property
     def problems(self) -> list[str]:
         """What was wrong with its files, in words."""
-        edited = (
-            "labels.csv was changed by another program while the project was open; that is kept in labels.edited.csv"
-        )
+        edited = said("project.edited")
         return [*self._ledger.problems, *([edited] if self._ledger.disk.edited else [])]
 
     @property
@@ -93,7 +91,7 @@ class Project:
 
     @property
     def undo_words(self) -> str | None:
-        """As `undoable`, in English."""
+        """As `undoable`, in words."""
         action = self.undoable
         return action.words if action else None
 
@@ -293,7 +291,7 @@ class Project:
             shutil.rmtree(place, ignore_errors=True)
 
     def _incoming(self, new: NewFile, place: Path) -> Incoming:
-        label, group = clean_name(new.label), visible(new.group)[: edits.GROUP_LENGTH]
+        label, group = clean_name(new.label), clean_name(new.group, "group") if new.group.strip() else ""
         given = new.name or (new.content.name if isinstance(new.content, Path) else "")
         name = visible(given) or "the file"
         stored = take_file(new.content, place, name, self.limits)
@@ -387,7 +385,7 @@ class Project:
         with self._lock:
             self.check_writable()
             name = os.urandom(8).hex()
-            with writing("the import could not be begun"):
+            with writing("error.import_unbegun"):
                 self._imports[name] = Import(self, self.folder / "imports" / name)
             return self._imports[name]
 
@@ -396,7 +394,7 @@ class Project:
         with self._lock:
             folder = self.folder / "imports" / name if _IMPORT.fullmatch(name) else None
             if folder is None or not folder.is_dir():
-                raise NotFound("there is no such import; it was confirmed or dropped", "begin a new one")
+                raise NotFound(*both("error.no_import"))
             if name not in self._imports:
                 self._imports[name] = Import(self, folder)
             return self._imports[name]

@@ -15,6 +15,7 @@ from typing import Any
 from handful.projects.history import Change
 from handful.projects.labels import COLUMNS, OLDEST, Sample, cells, from_cells, order
 from handful.projects.reasons import ProjectError
+from handful.words import both
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def checked(changes: list[Change]) -> list[Change]:
     """Changes as they were read from a file. Raises: ProjectError, one is none that was written here."""
     if all(isinstance(change, dict) and all(_sound(key, value) for key, value in change.items()) for change in changes):
         return changes
-    raise ProjectError("the history of the project is damaged", "empty the trash, which begins a new history")
+    raise ProjectError(*both("error.history_damaged"))
 
 
 def _sound(key: str, value: Any) -> bool:

@@ -17,8 +17,9 @@ from pathlib import Path
 from handful.errors import DataError
 from handful.folders import split_named
 from handful.projects.names import visible
-from handful.projects.planning import Said
+from handful.projects.planning import Meant
 from handful.sheets import decode, unguarded
+from handful.words import both, said
 
 Table = tuple[list[str], list[list[str]], str, str]  # columns, rows, delimiter, encoding
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -36,7 +37,7 @@ class Reading:
 
     file_column: str | None
     label_column: str | None
-    labels: dict[str, Said] = field(default_factory=dict)
+    labels: dict[str, Meant] = field(default_factory=dict)
     matched: int = 0
     missing: int = 0
     problem: str | None = None
@@ -57,9 +58,9 @@ def read_text(path: Path) -> Table:
     try:
         kept = [row for row in rows if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise DataError(f"line {rows.line_num} of the table cannot be read ({error})", "mend the line") from error
+        raise DataError(*both("table.line", line=str(rows.line_num), why=str(error))) from error
     if len(kept) < 2:
-        raise DataError("the table has no rows", "give it a header and a row for each file")
+        raise DataError(*both("table.no_rows"))
     return [cell.strip() for cell in kept[0]], kept[1:], delimiter, encoding
 
 
@@ -71,11 +72,11 @@ def _json_lines(text: str, encoding: str) -> Table:
             try:
                 row = {str(key): value for key, value in json.loads(line).items()}
             except (ValueError, AttributeError, RecursionError):
-                raise DataError(f"line {number} of the table is no JSON object", "mend or remove the line") from None
+                raise DataError(*both("table.no_object", line=str(number))) from None
             columns |= dict.fromkeys(row)
             found.append(row)
     if not found:
-        raise DataError("the table has no rows", "give it a line for each file")
+        raise DataError(said("table.no_rows"), said("table.no_lines.fix"))
     rows = [
         ["" if (v := row.get(name)) is None else v if isinstance(v, str) else json.dumps(v) for name in columns]
         for row in found
@@ -99,10 +100,11 @@ def understand(
     names = _title(columns, file_at), _title(columns, label_at)
     if file_at is None or label_at is None:
         what = "file_name" if file_at is None else "label"
-        return Reading(*names, problem=f"the table has no column {what}; its columns are {', '.join(columns)[:200]}")
+        problem = said("table.no_column", what=what, columns=", ".join(columns)[:200])
+        return Reading(*names, problem=problem)
     group_at, split_at = _column(columns, _GROUP, None), _column(columns, _SPLIT, None)
     find = _Finder(table, paths)
-    labels: dict[str, Said] = {}
+    labels: dict[str, Meant] = {}
     matched = missing = 0
     for number, row in enumerate(rows, start=2):
         columns_at = (file_at, label_at, group_at, split_at)
@@ -114,11 +116,12 @@ def understand(
             missing += 1
             continue
         matched += 1
-        said = Said(visible(unguarded(cells[1])), visible(unguarded(cells[2]))[:200], split_named(cells[3]))
-        if labels.setdefault(path, said).label != said.label:
-            problem = f"{path} has two classes: {labels[path].label}, and {said.label} in line {number}"
+        meant = Meant(visible(unguarded(cells[1])), visible(unguarded(cells[2]))[:200], split_named(cells[3]))
+        if labels.setdefault(path, meant).label != meant.label:
+            here = {"label": labels[path].label, "other": meant.label, "line": str(number)}
+            problem = said("table.two_classes", file=path, **here)
             return Reading(*names, labels, matched, missing, problem)
-    return Reading(*names, labels, matched, missing, None if matched else "no row names a file that is here")
+    return Reading(*names, labels, matched, missing, None if matched else said("table.no_file"))
 
 
 def _column(columns: Sequence[str], known: Sequence[str], wanted: str | None) -> int | None:

@@ -17,6 +17,7 @@ from handful.errors import HandfulError
 from handful.files import to_json
 from handful.projects.names import visible
 from handful.projects.reasons import NotFound
+from handful.words import both, reason
 
 _ID = re.compile(r"take-([1-9][0-9]{0,8})", re.ASCII)
 
@@ -59,7 +60,7 @@ class Takes:
     def get(self, take: str) -> Take:
         """Raises: NotFound."""
         if take not in self._takes:
-            raise NotFound("there is no such recording", "start a new one")
+            raise NotFound(*both("error.no_take"))
         return self._takes[take]
 
     def begin(self, label: str, source: str, device: str, groups: Iterable[str]) -> Take:
@@ -84,6 +85,6 @@ class Takes:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise HandfulError(f"the recording could not be begun ({error.strerror})", "free some space") from error
+            raise HandfulError(*both("error.take_unbegun", reason=reason(error))) from error
         self._takes[take.id] = take
         return take

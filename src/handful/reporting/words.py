@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from handful import words
+from handful.errors import UsageError
 from handful.words import NO_BREAK as NO_BREAK
 from handful.words import Name as Name
 from handful.words import Number as Number
@@ -12,7 +14,13 @@ from handful.words import Said, said, unpacked
 from handful.words import Sentence as Sentence
 from handful.words import Words as Words
 from handful.words import languages as languages
-from handful.words import load as load
+
+
+def load(lang: str, place: str = "") -> Words:
+    """As `handful.words.load`. Raises UsageError for a language that there is not."""
+    if lang not in languages():
+        raise UsageError(f"there is no language {lang!r}", f"known: {', '.join(languages())}")
+    return words.load(lang, place)
 
 
 def chance(result: dict[str, Any]) -> tuple[float, str]:
@@ -83,8 +91,8 @@ def verdict(result: dict[str, Any]) -> list[Sentence]:
 
 def headline(result: dict[str, Any], lang: str = "en") -> str:
     """One or two plain sentences with the interval in words."""
-    words = load(lang)
-    return " ".join(words.say(sentence) for sentence in verdict(result))
+    texts = load(lang)
+    return " ".join(texts.say(sentence) for sentence in verdict(result))
 
 
 def shortcut_name(row: dict[str, Any]) -> Sentence | Name:

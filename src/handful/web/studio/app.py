@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +26,7 @@ from handful.web.problems import Problem, answered, document, impossible, unread
 from handful.web.studio import events
 from handful.web.studio.pages import CARRIED, STATIC, Pages, problem_page
 from handful.web.studio.routes import check, imports, projects, runs, samples, spoken, train, use
-from handful.web.studio.schema import MemoryStatus
+from handful.web.studio.schema import LANGUAGE, MemoryStatus
 from handful.web.studio.session import READ_ONLY, Sessions
 from handful.words import load, retold
 from handful.workflow.studio import Studio, collect, machine
@@ -126,7 +126,7 @@ def api(studio: Studio, entry: Callable[[], str | None] = lambda: None) -> FastA
     """The interface without door and pages. `entry`: address of the script with which the pages begin."""
     made = FastAPI(
         title="handful studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
-        generate_unique_id_function=_id,
+        generate_unique_id_function=_id, dependencies=[Depends(_speaking)],
         description="Collect, check, train, understand, try, export and compare. Errors are application/problem+json. "
         "Requests that change something need `X-Handful: 1`; programs send `Authorization: Bearer TOKEN` instead.",
     )  # fmt: skip
@@ -155,6 +155,11 @@ def api(studio: Studio, entry: Callable[[], str | None] = lambda: None) -> FastA
     answered(made)
     made.add_exception_handler(HandfulError, _said)
     return made
+
+
+async def _speaking(request: Request) -> None:
+    """The answer is in the language that is asked for. Async: what it sets must be seen by whoever makes the answer."""
+    LANGUAGE.set(spoken(request.headers.get("accept-language", "")))
 
 
 async def _said(request: Request, error: Exception) -> Response:

@@ -5,9 +5,12 @@ Knows names and types only. Times are seconds since 1970, durations seconds, siz
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from contextvars import ContextVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from handful.words import load, retold
 
 LONG = 10_000  # characters of a name; what is too long for a class or project is said by who keeps it, in words
 Modality = Literal["image", "audio"]
@@ -15,6 +18,9 @@ Severity = Literal["error", "warning", "note"]
 State = Literal["queued", "running", "pausing", "paused", "stopping", "stopped", "interrupted", "failed", "done"]
 Method = Literal["quick", "ready", "adapted", "new", "joined"]
 Kind = Literal["train", "compare", "check", "export", "explain", "curve"]
+LANGUAGE: ContextVar[str] = ContextVar("language", default="en")  # of the answer that is being made
+# A sentence in that language, where it is one.
+Told = Annotated[str, BeforeValidator(lambda text: retold(text, load(LANGUAGE.get(), "studio")))]
 
 
 class Shape(BaseModel):
@@ -114,8 +120,8 @@ class Project(Shape):
     created: float
     updated: float
     revision: int = Field(description="grows with every change")
-    undo: str | None = Field(description="what undo would take back, in words; None: nothing")
-    redo: str | None
+    undo: Told | None = Field(description="what undo would take back, in words; None: nothing")
+    redo: Told | None
     undo_change: Change | None = None
     redo_change: Change | None = None
     runs: int
@@ -125,7 +131,7 @@ class Project(Shape):
 class Done(Shape):
     """A change was made; `project` is how it stands now."""
 
-    said: str = Field(description="what happened, in words")
+    said: Told = Field(description="what happened, in words")
     action: str | None = Field(
         None, description="names the change, for undo (of an undo: for redo); None: nothing to take back"
     )
@@ -177,7 +183,7 @@ class Wave(Shape):
 
 class Reject(Shape):
     path: str
-    reason: str
+    reason: Told
 
 
 class FoundClass(Shape):
@@ -208,7 +214,7 @@ class FoundTable(Shape):
     label_column: str | None
     matched: int = Field(description="rows whose file is here")
     missing: int
-    problem: str | None = Field(None, description="why it cannot be used")
+    problem: Told | None = Field(None, description="why it cannot be used")
     parts: dict[str, int] = Field(default_factory=dict, description="files by what its column split says")
 
 
@@ -225,7 +231,7 @@ class ImportPreview(Shape):
     duplicates: int = Field(description="already in the project, or twice in the import")
     rejects: list[Reject]
     tables: list[FoundTable]
-    problem: str | None = Field(None, description="why it cannot be confirmed")
+    problem: Told | None = Field(None, description="why it cannot be confirmed")
     parts: dict[str, int] = Field(default_factory=dict, description="labelled files by part: train, validation, test")
     elsewhere: list[Elsewhere] = Field(default_factory=list, description="here already in another class; choice `move`")
     skipped: int = Field(0, description="files that systems leave behind, such as Thumbs.db")
@@ -247,7 +253,7 @@ class Received(Shape):
     path: str
     bytes: int
     files: int = Field(description="files it brought: 1, those of an archive, or 0 where it was refused")
-    reason: str | None = Field(None, description="why it was refused, in words; None: it was taken")
+    reason: Told | None = Field(None, description="why it was refused, in words; None: it was taken")
 
 
 class NewTake(Shape):

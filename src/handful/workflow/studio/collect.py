@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import DataError, HandfulError, MissingExtra, UsageError
-from handful.files import shown
 from handful.folders import KEPT, left_behind
+from handful.words import both, said
 from handful.workflow.studio import checking, pictures
 from handful.workflow.studio.indexing import sample_row
 
@@ -67,9 +67,9 @@ def create_sample(studio: Studio, kind: str) -> dict[str, Any]:
             [sys.executable, "-c", _MAKE.format(write=write), folder], capture_output=True, text=True, check=False
         )
         if made.returncode == 3:
-            raise MissingExtra("the sample of digits", "learn", "the sounds, which are generated")
+            raise MissingExtra(said("extra.digits"), "learn", said("extra.digits_without"))
         if made.returncode:
-            raise HandfulError(f"the sample could not be made ({made.stderr.strip()[-200:]})", "free some space")
+            raise HandfulError(*both("error.sample_unmade", why=made.stderr.strip()[-200:]))
         project = studio.projects.create(name, modality)
         bring = project.begin_import()
         for path in sorted(Path(folder).rglob("*.*")):
@@ -132,7 +132,7 @@ def empty_trash(studio: Studio, project: str) -> dict[str, Any]:
     opened = studio.project(project)
     opened.empty_trash()
     training.sweep(studio, opened)
-    return {"said": "emptied the trash", "action": None, "project": _shape(opened)}
+    return {"said": said("change.trash_emptied"), "action": None, "project": _shape(opened)}
 
 
 def archive(studio: Studio, project: str) -> tuple[Path, str]:
@@ -178,10 +178,10 @@ def change(studio: Studio, project: str, make: Callable[[Project], Action]) -> d
     return done(opened, action)
 
 
-def done(opened: Project, action: Action, said: str = "") -> dict[str, Any]:
+def done(opened: Project, action: Action, words: str = "") -> dict[str, Any]:
     """The shape Done of the wire."""
     named = None if action.kind == "nothing" else str(action.seq)
-    return {"said": said or action.words, "action": named, "project": _shape(opened)}
+    return {"said": words or action.words, "action": named, "project": _shape(opened)}
 
 
 def add_class(studio: Studio, project: str, name: str) -> dict[str, Any]:
@@ -253,9 +253,7 @@ def file(studio: Studio, project: str, sample: str) -> tuple[Path, str]:
     found = opened.sample(sample)
     path, name = opened.path(sample), Path(found.name).name or found.id
     if not path.is_file():
-        raise NotFound(
-            f"the file of {shown(found.name)} is no longer in {opened.media}", "put it back, or delete the sample"
-        )
+        raise NotFound(*both("error.medium_gone", file=found.name, folder=str(opened.media)))
     return path, name if name.lower().endswith(f".{found.suffix}") else f"{name}.{found.suffix}"
 
 
@@ -274,7 +272,7 @@ def _shape(opened: Project) -> dict[str, Any]:
         ],
         "samples": sum(c.count for c in classes), "takes": len({s.group for s in opened.samples if s.group}),
         "created": opened.created, "updated": opened.updated, "revision": opened.revision, 
-        "undo": f"delete the run {shown(deletion['name'])}" if deletion else opened.undo_words, "redo": opened.redo_words,
+        "undo": runs.deletion_said("change.delete-run", deletion) if deletion else opened.undo_words, "redo": opened.redo_words,
         "undo_change": deletion or _change(opened.undoable),
         "redo_change": _change(opened.redoable), "runs": sum(1 for _ in opened.runs.glob("*/run.json")), "folder": str(opened.folder),
     }  # fmt: skip
@@ -305,7 +303,7 @@ def bring_folder(studio: Studio, data: Path) -> tuple[str, str]:
     from handful.projects import NoSpace
 
     if not data.is_dir():
-        raise UsageError(f"there is no folder {data}", "give a folder that holds one folder for each class")
+        raise UsageError(*both("error.no_folder", folder=str(data)))
     project = studio.projects.create(data.absolute().name or "data")
     bring = project.begin_import()
     taken = 0
@@ -319,7 +317,7 @@ def bring_folder(studio: Studio, data: Path) -> tuple[str, str]:
             except (HandfulError, OSError):
                 continue  # the preview tells what was left out
         if not taken:
-            raise DataError(f"nothing in {data} is a picture or a sound", "handful check FOLDER says more")
+            raise DataError(*both("error.no_media_in", folder=str(data)))
     except BaseException:
         delete(studio, project.id)
         raise

@@ -12,7 +12,7 @@ import numpy as np
 
 from handful.errors import FileError
 from handful.projects import NotFound
-from handful.words import said
+from handful.words import Said, Sentence, both, said
 from handful.workflow.studio.indexing import sample_row
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def add_table(studio: Studio, project: str, name: str, path: str, content: bytes
     bring = _import(studio, project, name)
     found, _ = _received(bring, path, content, table=True)
     if found.rejects and not found.files:
-        raise FileError(found.rejects[0].reason, "save it as CSV with the columns file_name and label", "format")
+        raise FileError(found.rejects[0].reason, said("error.table.fix"), "format")
     return bring.preview()
 
 
@@ -79,7 +79,7 @@ def _wanted() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise NotFound("the import or its project was deleted meanwhile", "begin a new one") from error
+        raise NotFound(*both("error.import_deleted")) from error
 
 
 def _import(studio: Studio, project: str, name: str) -> Import:
@@ -124,11 +124,8 @@ def add_to_take(
             with _wanted():
                 found = opened.add(clip, take.label, called, take=take.id)
         except FileError as error:  # nobody has seen that name yet
-            raise FileError(
-                error.message.replace(called, "the recording" if suffix == "wav" else "the picture"),
-                error.hint,
-                error.kind,
-            ) from error
+            taken = Sentence("named.recording" if suffix == "wav" else "named.picture")
+            raise FileError(_called(error.message, taken), error.hint, error.kind) from error
         if isinstance(found, Sample):
             added.append(found)
         else:
@@ -139,6 +136,13 @@ def add_to_take(
         "samples": [sample_row(sample) | {"flags": []} for sample in added], "known": len(known),
         "known_in": list(dict.fromkeys(known)), "silent": silent, "action": str(mine.seq) if mine else None,
     }  # fmt: skip
+
+
+def _called(message: str, name: Sentence) -> str:
+    """What was said of a file, with another name for it."""
+    if isinstance(message, Said) and "file" in message.sentence.values:
+        return said(message.sentence.key, **{**message.sentence.values, "file": name})
+    return message
 
 
 def _head(content: bytes | Path) -> bytes:
@@ -156,17 +160,15 @@ def _recorded(head: bytes) -> str:
         return "jpg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
-    named = next((words for start, words in _CONTAINERS if head[4:8] == start or head.startswith(start)), None)
-    raise FileError(
-        f"this is {named}, and a take is a WAV recording, a JPEG or a PNG" if named else "this is no WAV, JPEG or PNG",
-        "record it in the studio, which makes WAV; or drop the file into a class as an import",
-        "format",
-    )
+    found = next((kind for start, kind in _CONTAINERS if head[4:8] == start or head.startswith(start)), None)
+    what = Sentence(f"container.{found}")
+    message = said("error.not_take_named", what=what) if found else said("error.not_take")
+    raise FileError(message, said("error.not_take.fix"), "format")
 
 
 _CONTAINERS = (
-    (b"\x1aE\xdf\xa3", "a WebM recording"), (b"ftyp", "an MP4 recording"), (b"OggS", "an Ogg recording"),
-    (b"fLaC", "a FLAC file"), (b"ID3", "an MP3 file"), (b"GIF8", "a GIF picture"), (b"caff", "a CAF recording"),
+    (b"\x1aE\xdf\xa3", "webm"), (b"ftyp", "mp4"), (b"OggS", "ogg"), (b"fLaC", "flac"), (b"ID3", "mp3"), (b"GIF8", "gif"),
+    (b"caff", "caf"),
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from handful.projects import NotFound
 from handful.projects.names import visible
 from handful.reporting.evidence import Prediction, averaged
 from handful.runs import Run
+from handful.words import both
 from handful.workflow.studio import shapes
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Record:
         with shapes.readable(self.path):
             rows = Run(self.path).rows("test.jsonl")
         if not shapes.fits(rows, list[shapes.TestRow]):
-            raise RunError(f"the run {self.path.name} is damaged (test.jsonl)", "delete it, or train again")
+            raise RunError(*both("error.run_damaged", run=self.path.name, why="test.jsonl"))
         return {Path(row["file"]).stem: row["label"] for row in rows}
 
 
@@ -119,7 +120,7 @@ def folder(project: Project, run: str) -> Path:
     """The directory of a finished run, damaged or not. Raises NotFound."""
     if RUN_ID.fullmatch(run) and (project.runs / run / "run.json").is_file():
         return project.runs / run
-    raise NotFound("there is no such run", "it may have been deleted: reload the page")
+    raise NotFound(*both("error.no_run"))
 
 
 def number(run: str | None) -> int | None:
@@ -189,7 +190,7 @@ def _record(path: Path, changed: int) -> Record:
         result = run.result
         recipe = load_recipe(run.file("recipe.yaml")) if run.has("recipe.yaml") else {}
     if not shapes.fits(result, shapes.Result):
-        raise RunError(f"the run {path.name} is damaged (run.json)", "delete it, or train again")
+        raise RunError(*both("error.run_damaged", run=path.name, why="run.json"))
     # run.json is written again when a curve is added; the recipe is written once.
     made = run.file("recipe.yaml") if run.has("recipe.yaml") else run.file("run.json")
     return Record(path.name, path, made.stat().st_mtime, result, {key: v for key, v in recipe.items() if _flat(v)})
@@ -206,7 +207,7 @@ def _samples(path: Path, changed: int) -> dict[str, dict[str, Any]]:
     with shapes.readable(path):
         rows = Run(path).rows("samples.jsonl")
     if not shapes.fits(rows, list[shapes.SampleRow]):
-        raise RunError(f"the run {path.name} is damaged (samples.jsonl)", "delete it, or train again")
+        raise RunError(*both("error.run_damaged", run=path.name, why="samples.jsonl"))
     return {row["id"]: row for row in rows}
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import BusyError, HandfulError
-from handful.files import atomic_write, shown, to_json
+from handful.files import atomic_write, to_json
 from handful.projects import NotFound
 from handful.reporting import advice, evidence, page, words
 from handful.reporting.evidence import Prediction
-from handful.reporting.words import Name, Number
+from handful.reporting.words import Name, Number, Sentence
+from handful.words import Said, both, said
 from handful.workflow.explain import FOLDER as EXPLANATIONS
 from handful.workflow.explain import OURS
 from handful.workflow.studio import orders, records, shapes
@@ -154,7 +156,7 @@ def delete(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     path, name = records.folder(project, run), _called(project, run)
     for job in studio.queue.list(project.id):
         if job.run == run and job.active:
-            raise BusyError(f"the run {name} is in use by a job", "stop the job first")
+            raise BusyError(*both("error.run_busy", name=name))
     named = (path / records.NAME).is_file()
     target = project.folder / records.TRASH / "runs" / run
     shutil.rmtree(target, ignore_errors=True)
@@ -164,7 +166,7 @@ def delete(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     atomic_write(target / _STAMP, to_json(stamp) + "\n")
     _tell(studio, project)
     return {
-        "said": f"deleted the run {shown(name)}", "action": DELETION + run, "project": collect.project(studio, project_id),
+        "said": deletion_said("change.run_deleted", stamp), "action": DELETION + run, "project": collect.project(studio, project_id),
     }  # fmt: skip
 
 
@@ -212,15 +214,21 @@ def restore(studio: Studio, project_id: str, run: str) -> dict[str, Any]:
     project = studio.project(project_id)
     place = project.folder / records.TRASH / "runs" / run
     if not records.RUN_ID.fullmatch(run) or not (place / "run.json").is_file() or (project.runs / run).exists():
-        raise NotFound("there is no such run in the trash", "reload the page")
+        raise NotFound(*both("error.run_not_in_trash"))
+    stamp = _stamp(place) or {"name": run}
     (place / _STAMP).unlink(missing_ok=True)
     project.runs.mkdir(exist_ok=True)
     os.replace(place, project.runs / run)
     _tell(studio, project)
     return {
-        "said": f"brought back the run {shown(_called(project, run))}", "action": None,
-        "project": collect.project(studio, project_id),
+        "said": deletion_said("change.run_restored", stamp), "action": None, "project": collect.project(studio, project_id),
     }  # fmt: skip
+
+
+def deletion_said(key: str, stamp: Mapping[str, Any]) -> Said:
+    """What became of a run that nobody named is said by its number."""
+    number = stamp.get("number")
+    return said(key, name=str(stamp.get("name")) if number is None else Sentence("plan.numbered", {"number": number}))
 
 
 # -- what it says of samples ---------------------------------------------------------------------------------------------------
@@ -344,5 +352,5 @@ def explanation(studio: Studio, project_id: str, run: str, name: str) -> Path:
     """The file of a picture or sound. Raises NotFound."""
     path = records.find(studio.project(project_id), run).path / EXPLANATIONS / name
     if not OURS.fullmatch(name) or not path.is_file():
-        raise NotFound("there is no such picture", "explain the run again")
+        raise NotFound(*both("error.no_picture"))
     return path

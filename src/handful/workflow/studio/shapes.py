@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from handful.errors import RunError
-from handful.files import shown
+from handful.words import both, shown
 
 # All that reading strange content raises; a RecursionError is what json and yaml say of deep nesting.
 _STRANGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError)
@@ -205,4 +205,4 @@ def readable(run: Path) -> Iterator[None]:
         yield
     except _STRANGE as error:
         what = f"{type(error).__name__}: {shown(str(error))[:100]}"
-        raise RunError(f"the run {shown(run.name)} is damaged ({what})", "delete it, or train again") from error
+        raise RunError(*both("error.run_damaged", run=run.name, why=what)) from error
