@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from typer.main import get_command
 
@@ -31,22 +32,28 @@ def _size(number: int | None, digits: int) -> str:
     return f"{number / 1e6:.{digits}f} M" if number >= 1e6 else f"{number / 1e3:.1f} k"
 
 
+def _commands(group: Any, prefix: str = "") -> dict[str, Any]:
+    """By name as typed, those of groups included."""
+    found = {}
+    for name, command in group.commands.items():
+        found |= _commands(command, f"{name} ") if hasattr(command, "commands") else {prefix + name: command}
+    return found
+
+
 def reference() -> str:
     """The whole reference as Markdown."""
     parts = ["# Reference", "", "Made by `python docs/generate.py`; do not edit.", "", "## Commands", ""]
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    for name in sorted(commands):
-        command = commands[name]
+    for name, command in sorted(_commands(get_command(app)).items()):
         options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
         arguments = " ".join(p.name.upper() for p in command.params if p.param_type_name == "argument")
         heading = f"handful {name} {arguments}".strip()
         summary = re.split(r"\n\s*\n", (command.help or "").strip())[0]
         parts += [f"### `{heading}`", "", summary, ""]
         recipe = set(Recipe.model_fields)
-        own = [p for p in options if name != "train" or p.name not in recipe]
+        own = [p for p in options if name not in ("train", "config") or p.name not in recipe]
         if own:
             parts += [_table(["option", "meaning"], [["`" + ", ".join(p.opts) + "`", p.help or ""] for p in own]), ""]
-        if name == "train":
+        if name in ("train", "config"):
             parts += ["and every setting below.", ""]
     rows: list[list[object]] = [
         [f"`--{n.replace('_', '-')}`", f.description or "", "" if f.default is None else f"`{f.default}`"]

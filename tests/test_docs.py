@@ -17,7 +17,11 @@ from handful.config import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = {
+    name: command
+    for group, top in get_command(app).commands.items()  # type: ignore[attr-defined]
+    for name, command in [(group, top), *((f"{group} {n}", c) for n, c in getattr(top, "commands", {}).items())]
+}
 
 
 def test_reference_is_what_the_program_says() -> None:
@@ -40,6 +44,8 @@ def test_commands_and_options_exist(page: Path) -> None:
         if name.startswith("-"):
             continue
         assert name in COMMANDS, f"{page.name}: handful {name}"
+        inner = f"{name} {rest.split()[0]}" if rest.split() else ""
+        name = inner if inner in COMMANDS else name
         known = {option for p in COMMANDS[name].params for option in p.opts}
         for word in shlex.split(rest.replace("[", " ").replace("]", " "), posix=False):
             if word.startswith("--") and len(word) > 2:

@@ -28,7 +28,8 @@ _CACHEDIR_TAG = (
 )
 
 
-def _home(kind: str) -> Path:
+def place(kind: str) -> Path:
+    """Where the platform puts `kind` (cache, data, config or state) of handful, made or not; `HANDFUL_HOME` moves all."""
     home = os.environ.get("HANDFUL_HOME")
     if home:
         return Path(home).expanduser().absolute() / kind
@@ -39,7 +40,7 @@ def _home(kind: str) -> Path:
 
 def cache_dir() -> Path:
     """Where everything lies that can be made again; `HANDFUL_HOME` moves it."""
-    folder = _home("cache")
+    folder = place("cache")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tag = folder / "CACHEDIR.TAG"
@@ -52,7 +53,7 @@ def cache_dir() -> Path:
 
 def data_dir() -> Path:
     """Where runs go when no `--run` is given."""
-    return _home("data")
+    return place("data")
 
 
 @contextlib.contextmanager
@@ -193,3 +194,20 @@ class Store:
 
     def close(self) -> None:
         self._connection.close()
+
+    @staticmethod
+    def look(path: Path) -> sqlite3.Connection:
+        """The rows in `path` as they are, to be read only: nothing is made, and what is damaged is an sqlite3.DatabaseError."""
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=30, uri=True)
+
+    @classmethod
+    def damaged(cls, path: Path) -> str:
+        """What is wrong with a cache in `path`, or ""; unlike reading it, this mends nothing."""
+        try:
+            with contextlib.closing(cls.look(path)) as connection:
+                found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                rows = connection.execute("SELECT value, crc FROM rows")
+                bad = sum(not isinstance(value, bytes) or zlib.crc32(value) != crc for value, crc in rows)
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return found if found != "ok" else f"damaged rows: {bad}" if bad else ""

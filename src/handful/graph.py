@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import UsageError
+from handful.machine import processors
 from handful.registry import late, optional
 
 if TYPE_CHECKING:
@@ -120,14 +121,12 @@ class Graph:
 
 def run_threads(threads: int | None) -> int:
     """Threads for one ONNX Runtime session: as asked, else as many cores as this process may use."""
-    import os
-
     if threads:
         return threads
     env = os.environ.get("OMP_NUM_THREADS", "")
     if env.isdigit() and int(env) > 0:
         return int(env)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return processors()
 
 
 def session(model: bytes | str, threads: int | None = None, device: str = "cpu") -> Any:

@@ -7,5 +7,6 @@ from handful.cli import training  # each registers its commands, in the order in
 from handful.cli import using
 from handful.cli import studio
 from handful.cli import catalogue
+from handful.cli import upkeep
 
-__all__ = ["app", "catalogue", "here", "studio", "training", "using"]
+__all__ = ["app", "catalogue", "here", "studio", "training", "upkeep", "using"]

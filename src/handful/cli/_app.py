@@ -98,25 +98,33 @@ def layers(
     preset_name: str | None, config: Path | None, pairs: list[str] | None, data: str | None = None, race: bool = False
 ) -> list[dict[str, Any]]:
     """Settings from coarse to fine. `data`: the folder, unless a labels table says what is in it."""
-    layers = []
+    return [settings for _, settings in named_layers(preset_name, config, pairs, data, race)]
+
+
+def named_layers(
+    preset_name: str | None, config: Path | None, pairs: list[str] | None, data: str | None = None, race: bool = False
+) -> list[tuple[str, dict[str, Any]]]:
+    """(origin, settings) of all but the options, coarse to fine. `race`: whether presets of races are welcome."""
+    layers: list[tuple[str, dict[str, Any]]] = []
     if preset_name:
         from handful.workflow.catalogue import named
 
-        layers.append(preset(preset_name, functools.partial(named, data)))
-        if not race and layers[0].keys() & {"models", "strategies", "vary", "budget"}:
+        layers.append((f"preset {preset_name}", preset(preset_name, functools.partial(named, data))))
+        if not race and layers[0][1].keys() & {"models", "strategies", "vary", "budget"}:
             from handful.errors import UsageError
 
             raise UsageError(f"{preset_name} is a race", f"handful compare FOLDER --preset {preset_name}")
     if config:
-        layers.append(load_recipe(config))
+        layers.append((f"file {config}", load_recipe(config)))
     if pairs:
-        layers.append(assignments(pairs))
+        layers.append(("--set", assignments(pairs)))
     return layers
 
 
 def here(text: str) -> str:
     """`text` with the commands in it as they can be typed where this program was called."""
-    return typed(text, [c.name or c.callback.__name__ for c in app.registered_commands if c.callback])
+    names = [c.name or c.callback.__name__ for c in app.registered_commands if c.callback]
+    return typed(text, [*names, *(group.name for group in app.registered_groups if group.name)])
 
 
 def print_json(value: Any) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from handful.jobs._backend import Backend, Worker, backends
 from handful.jobs._following import LogLine, LogPart, Series
+from handful.jobs._glance import glance
 from handful.jobs._hold import holder
 from handful.jobs._queue import Queue
 from handful.jobs._record import ACTIVE, Job, Progress
 
 __all__ = [
-    "ACTIVE", "Backend", "Job", "LogLine", "LogPart", "Progress", "Queue", "Series", "Worker", "backends", "holder",
+    "ACTIVE", "Backend", "Job", "LogLine", "LogPart", "Progress", "Queue", "Series", "Worker", "backends", "glance", "holder",
 ]  # fmt: skip

@@ -37,6 +37,9 @@ class Backend(Protocol):
     def look(self, folders: Mapping[Path, int]) -> dict[Path, Worker]:
         """How the workers of several folders (with their attempts) stand."""
 
+    def resident_bytes(self, folder: Path) -> int:
+        """Memory of the worker and what that started, 0 where there is none; looks only, also from another process."""
+
     def pause(self, folder: Path) -> None:
         """Take the processor from the worker; its memory stays."""
 

@@ -28,7 +28,7 @@ def holder(root: Path) -> dict[str, Any] | None:
                 return None
             except OSError:
                 found = json.loads(file.read() or "{}")
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -140,7 +140,7 @@ class Queue:
         return {
             "server_bytes": _processes.own_bytes(),
             "jobs_bytes": sum(job.rss_bytes or 0 for job in jobs if job.holds),
-            "running": sum(job.state in ("running", "pausing", "stopping") for job in jobs),
+            "running": sum(job.state in _record.AT_WORK for job in jobs),
             "queued": sum(job.state == "queued" for job in jobs),
         }
 

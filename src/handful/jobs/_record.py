@@ -17,6 +17,7 @@ from handful.files import atomic_write, to_json
 
 FORMAT = 1
 State = Literal["queued", "running", "pausing", "paused", "stopping", "stopped", "interrupted", "failed", "done"]
+AT_WORK = ("running", "pausing", "stopping")
 ACTIVE = ("queued", "running", "pausing", "paused", "stopping")  # the others are over
 
 

@@ -84,6 +84,12 @@ class Local:
             max((processes.peak_bytes(p.pid) for p in workers), default=0) or None,
         )  # fmt: skip
 
+    def resident_bytes(self, folder: Path) -> int:
+        known = _read(folder / "worker.json")
+        if not known or not _alive(folder, known):
+            return 0
+        return sum(p.rss_bytes for p in processes.tree(known["pid"], processes.table()) if p.pid != known["pid"])
+
     def pause(self, folder: Path) -> None:
         self._send(folder, signal.SIGSTOP)
 

@@ -44,9 +44,10 @@ def backbone(model: Network, weights: Weights | None) -> tuple[ModelProto, int]:
     if weights is not None and weights.path.suffix.lower() == ".onnx":
         return own_backbone(weights.path, model.input_size)
     path = _cache_path(model, weights)
-    if not _kept(path):
+    if not whole(path):
         content = export(model, weights)
-        atomic_write(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest())
+        made = f"{model.name} {weights.name}" if weights else model.name
+        atomic_write(path.with_suffix(".sha256"), f"{hashlib.sha256(content).hexdigest()} {made}")
         atomic_write(path, content)
     proto = onnx.load(path)
     return proto, proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
@@ -61,13 +62,14 @@ def cached(model: Network, weights: Weights | None) -> bool:
     """Whether `backbone` needs no torch: its file is there, whole and unchanged, or can be written without."""
     if weights is not None and weights.path.suffix.lower() == ".onnx":
         return True
-    return _kept(_cache_path(model, weights)) or _plain_tensors(model, weights) is not None
+    return whole(_cache_path(model, weights)) or _plain_tensors(model, weights) is not None
 
 
-def _kept(path: Path) -> bool:
+def whole(path: Path) -> bool:
+    """Whether a kept backbone is what was written."""
     try:
-        return sha256_file(path) == path.with_suffix(".sha256").read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
+        return sha256_file(path) == path.with_suffix(".sha256").read_text(encoding="utf-8").split()[0]
+    except (OSError, UnicodeDecodeError, IndexError):
         return False
 
 

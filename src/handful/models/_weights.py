@@ -16,8 +16,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from handful.environment import switched_on
 from handful.errors import WeightsError
-from handful.files import cache_dir, sha256_file
+from handful.files import cache_dir, place, sha256_file
 from handful.models import Network, Weights
 from handful.models._download import DownloadError, Progress, difference, download
 from handful.words import said
@@ -62,19 +63,19 @@ def resolve(
     if not model.url:
         return None, [f"nobody publishes weights of {model.name}"]
     tried: list[str] = []
-    for path in _places(model):
+    for path in places(model):
         if not path.is_file():
             if (line := f"not in {path.parent}") not in tried:
                 tried.append(line)
             continue
-        damage = _damage(path, model)
-        if not damage:
+        wrong = damage(path, model)
+        if not wrong:
             return Weights(path, path.name, sha256_file(path)), [*tried, f"found {path}"]
-        tried.append(f"{path} is damaged: {damage}")
+        tried.append(f"{path} is damaged: {wrong}")
     return _from_network(model, tried, fetch_limit_bytes, progress)
 
 
-def _damage(path: Path, model: Network) -> str:
+def damage(path: Path, model: Network) -> str:
     """How a file's hash differs from the published one, or ""."""
     with open(path, "rb") as file:
         return difference(file, "sha256", model.weights_sha256) or difference(file, "md5", model.weights_md5)
@@ -109,9 +110,7 @@ def address(model: Network) -> str:
 
 def offline() -> bool:
     """Whether the user forbade the network."""
-    return any(
-        os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in ("HANDFUL_OFFLINE", "HF_HUB_OFFLINE")
-    )
+    return bool(switched_on("HANDFUL_OFFLINE", "HF_HUB_OFFLINE"))
 
 
 def _from_path(path: Path) -> Weights:
@@ -128,20 +127,34 @@ def _from_path(path: Path) -> Weights:
 
 def at_hand(model: Network) -> bool:
     """Whether a file of its weights lies in a cache; its content is not looked at."""
-    return any(path.is_file() for path in _places(model))
+    return any(path.is_file() for path in places(model))
 
 
-def _places(model: Network) -> Iterator[Path]:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def places(model: Network) -> Iterator[Path]:
+    """Where a file of its published weights may lie, the caches of other programs first."""
     if model.url.startswith(_HUGGING_FACE):
-        hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or cache / "huggingface") / "hub")
-        snapshots = hub / f"models--{file_name(model).removesuffix('.safetensors')}" / "snapshots"
+        snapshots = hugging_face_folder() / f"models--{file_name(model).removesuffix('.safetensors')}" / "snapshots"
         yield from sorted(snapshots.glob("*/model.safetensors")) or [snapshots / "model.safetensors"]
     else:
-        checkpoints = Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"
+        checkpoints = torch_folder()
         # torch keeps the name as it stands in the address.
         yield from dict.fromkeys(checkpoints / name for name in (file_name(model), model.url.rpartition("/")[2]))
-    yield cache_dir() / "weights" / file_name(model)
+    yield place("cache") / "weights" / file_name(model)
+
+
+def torch_folder() -> Path:
+    """Where torch keeps what it fetched; other programs use it, too."""
+    return Path(os.environ.get("TORCH_HOME") or _caches() / "torch") / "hub" / "checkpoints"
+
+
+def hugging_face_folder() -> Path:
+    """Where Hugging Face's libraries keep what they fetched; other programs use it, too."""
+    home = Path(os.environ.get("HF_HOME") or _caches() / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+
+
+def _caches() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _from_network(

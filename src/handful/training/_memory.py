@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from handful.machine import memory, memory_limit
+
 HALVED = "out of memory: {} samples at once instead of {}, with the same step"
 
 
@@ -39,16 +41,11 @@ def total_bytes(device: str) -> int | None:
         import torch
 
         return int(torch.cuda.get_device_properties(torch.device(device)).total_memory)
-    known = []
     try:
-        rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        known.append(int(rows["MemAvailable"].split()[0]) * 1024 + _resident())
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        if limit.isdigit():
-            known.append(int(limit))
-    except (OSError, ValueError, KeyError):
-        pass
-    return min(known, default=None)
+        ours = memory()[1] + _resident()
+    except (OSError, ValueError, IndexError):
+        return None
+    return min(ours, memory_limit() or ours)
 
 
 def _resident() -> int:

@@ -25,6 +25,7 @@ from handful.training.reading import Reader
 
 _VERSION = 1
 _WIDTHS = "widths"
+ABOUT = "about"  # whose embeddings they are, for whoever looks into the cache
 _BATCH = 16
 _KEYS = 500  # rows asked of the cache at a time
 _CHUNK = 128  # items decoded before they are embedded
@@ -91,7 +92,8 @@ class Embedder:
         widths = [width for _, width in blocks]
         g.output(value, "embedding", ["N", sum(widths)])
         made = session(g.build(), self.threads)
-        self._store.put([(_WIDTHS, np.array(widths, "<i4").tobytes())])
+        about = {"model": self.model.name, "weights": self.weights.name if self.weights else None}
+        self._store.put([(_WIDTHS, np.array(widths, "<i4").tobytes()), (ABOUT, to_json(about).encode())])
         self.clock.add("export", start)
         return made
 

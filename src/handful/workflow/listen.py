@@ -305,10 +305,9 @@ def _paced(blocks: Iterable[np.ndarray], rate: int, part_s: float = 0.05) -> Ite
 
 def _microphone(rate: int, device: str | int | None, say: Callable[[str], None] | None) -> Iterator[np.ndarray]:
     """Blocks of the microphone, at its own rate brought to `rate`, until it is stopped."""
+    about = microphone(device)
     sounddevice = _sounddevice()
-    chosen = int(device) if isinstance(device, str) and device.isdigit() else device
     try:
-        about = sounddevice.query_devices(chosen, "input")
         heard: queue.Queue[np.ndarray] = queue.Queue()
         own = int(about["default_samplerate"])
         limit = int(BEHIND_S * own)
@@ -322,11 +321,11 @@ def _microphone(rate: int, device: str | int | None, say: Callable[[str], None] 
             waiting += frames
             heard.put(block.mean(axis=1, dtype=np.float32))
 
-        stream = sounddevice.InputStream(samplerate=own, device=chosen, channels=1, dtype="float32", callback=keep)
+        stream = sounddevice.InputStream(
+            samplerate=own, device=_chosen(device), channels=1, dtype="float32", callback=keep
+        )
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise HandfulError(
-            f"there is no microphone that can be opened ({error})", "--device NAME, or --file"
-        ) from error
+        raise _no_microphone(error) from error
 
     def blocks() -> Iterator[np.ndarray]:
         nonlocal waiting, lost
@@ -345,6 +344,28 @@ def _microphone(rate: int, device: str | int | None, say: Callable[[str], None] 
                 yield block
 
     return _resampled(blocks(), own, rate)
+
+
+def microphone(device: str | int | None) -> dict[str, Any]:
+    """What the system says of a microphone, of its usual one when None: "name", "default_samplerate" and more.
+
+    Raises:
+        MissingExtra: what asks the system is not installed.
+        HandfulError: there is none.
+    """
+    sounddevice = _sounddevice()
+    try:
+        return dict(sounddevice.query_devices(_chosen(device), "input"))
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise _no_microphone(error) from error
+
+
+def _chosen(device: str | int | None) -> str | int | None:
+    return int(device) if isinstance(device, str) and device.isdigit() else device
+
+
+def _no_microphone(error: Exception) -> HandfulError:
+    return HandfulError(f"there is no microphone that can be opened ({error})", "--device NAME, or --file")
 
 
 def _sounddevice() -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import re
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
+from handful.extras import EXTRAS
 from handful.projects import NotFound
 from handful.words import Words, load, retold
 from handful.workflow.studio import records, runs, shapes
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 HELD = 2  # loaded models; each takes memory for as long as it is held
 IDLE_S = 300.0  # without a question, after which they are let go
 PATIENCE_S = 120.0
-_MODULES = {"learn": "onnx", "torch": "torch", "openvino": "openvino"}  # what an extra brings
 _EXAMPLES = {"image": "photo.jpg", "audio": "sound.wav"}
 
 
@@ -142,12 +141,10 @@ def _format(name: str, exporter: Exporter, texts: Words) -> dict[str, Any]:
     }  # fmt: skip
     if isinstance(exporter, Elsewhere):
         return found | {"available": False, "why_not": retold(exporter.unavailable, texts), "command": exporter.how}
-    extra = getattr(exporter, "extra", "")
-    if extra and importlib.util.find_spec(_MODULES.get(extra, extra)) is None:
-        return found | {
-            "available": False, "why_not": texts.text("export.not_installed", library=_MODULES.get(extra, extra)),
-            "command": f"pip install 'handful[{extra}]'",
-        }  # fmt: skip
+    extra = EXTRAS.get(getattr(exporter, "extra", ""))
+    if extra and extra.missing:
+        why = texts.text("export.not_installed", library=extra.missing)
+        return found | {"available": False, "why_not": why, "command": extra.command}
     return found
 
 
