@@ -2,10 +2,12 @@
 
 import { useState, type FormEvent } from "react";
 import { api, send, take, useFreshen, useUndo, type Shapes } from "@/api";
-import { Button, Dialog, TextField, toast, toastProblem } from "@/design";
+import { Button, Dialog, TextField, tooLong, toast, toastProblem } from "@/design";
 import { t } from "@/words";
 import type { Tried } from "./asking";
 import { Media } from "./shown";
+
+const LONGEST_CLASS = 200; // characters, as the server takes them
 
 interface Props {
   project: Shapes["Project"];
@@ -21,6 +23,7 @@ export function Keep({ project, tried, modality, device, onClose }: Props) {
   const undo = useUndo(p);
   const [adding, setAdding] = useState<string | null>(null);
   const [fresh, setFresh] = useState("");
+  const problem = tooLong(fresh, LONGEST_CLASS);
 
   async function keep(label: string): Promise<void> {
     setAdding(label);
@@ -37,7 +40,7 @@ export function Keep({ project, tried, modality, device, onClose }: Props) {
 
   function submit(event: FormEvent): void {
     event.preventDefault();
-    if (fresh.trim() && adding === null) void keep(fresh.trim());
+    if (fresh.trim() && !problem && adding === null) void keep(fresh.trim());
   }
 
   return (
@@ -55,8 +58,8 @@ export function Keep({ project, tried, modality, device, onClose }: Props) {
           ))}
         </ul>
         <form className="try-new-class" onSubmit={submit}>
-          <TextField label={t("try.keep_new")} value={fresh} maxLength={200} onChange={(event) => setFresh(event.target.value)} />
-          <Button type="submit" icon="add" disabled={!fresh.trim()} busy={adding !== null && adding === fresh.trim()}>
+          <TextField label={t("try.keep_new")} value={fresh} fault={problem} onChange={(event) => setFresh(event.target.value)} />
+          <Button type="submit" icon="add" disabled={!fresh.trim() || problem !== null} busy={adding !== null && adding === fresh.trim()}>
             {t("try.keep_add")}
           </Button>
         </form>

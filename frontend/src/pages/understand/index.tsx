@@ -5,7 +5,7 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import type { PageProps } from "@/app";
 import { api, keys, Problem, take, url, useChange, useRuns, type Shapes } from "@/api";
-import { Button, ButtonLink, Dialog, EmptyState, Icon, Loading, Menu, Notice, TextField, toastProblem } from "@/design";
+import { Button, ButtonLink, Dialog, EmptyState, Icon, Loading, Menu, Notice, TextField, tooLong, toastProblem } from "@/design";
 import { RunSelect, runName, useReadOnly } from "@/jobs";
 import { pathOf } from "@/shell/steps";
 import { language, t } from "@/words";
@@ -145,9 +145,13 @@ function Picker({ project, runs, run }: { project: Shapes["Project"]; runs: read
   );
 }
 
+const LONGEST_NAME = 200; // characters, as the server takes them
+
 function Rename({ project, run, onClose }: { project: Shapes["Project"]; run: Run; onClose: () => void }) {
   const queries = useQueryClient();
   const [name, setName] = useState(runName(run));
+  const problem = tooLong(name, LONGEST_NAME);
+  const can = name.trim() !== "" && problem === null;
   const save = useMutation({
     mutationFn: () => take(api.PATCH("/api/projects/{p}/runs/{r}", { params: { path: { p: project.id, r: run.id } }, body: { name: name.trim() } })),
     onSuccess: () => {
@@ -164,13 +168,13 @@ function Rename({ project, run, onClose }: { project: Shapes["Project"]; run: Ru
       actions={
         <>
           <Button onClick={onClose}>{t("shell.cancel")}</Button>
-          <Button look="primary" busy={save.isPending} disabled={name.trim() === ""} onClick={() => save.mutate()}>
+          <Button look="primary" busy={save.isPending} disabled={!can} onClick={() => save.mutate()}>
             {t("understand.save")}
           </Button>
         </>
       }
     >
-      <TextField label={t("understand.rename_label")} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} onKeyDown={(event) => event.key === "Enter" && name.trim() && save.mutate()} />
+      <TextField label={t("understand.rename_label")} value={name} fault={problem} onChange={(event) => setName(event.target.value)} onKeyDown={(event) => event.key === "Enter" && can && save.mutate()} />
     </Dialog>
   );
 }
