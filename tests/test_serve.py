@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import http.client
 import json
 import os
@@ -26,6 +28,7 @@ import handful
 from handful.errors import HandfulError
 from handful.web.files import SPOOL_BYTES
 from handful.web.service import Limits
+from handful.web.turns import Turns
 
 # As after `pip install handful`: what training needs is not there.
 BASE = (
@@ -212,6 +215,42 @@ def test_200_at_once_are_answered_as_one_by_one(client: Client, photo_run: Any, 
     assert len({answer.headers["x-request-id"] for answer in answers}) == 200
     assert {answer.json["version"] for answer in answers} == {photo_run.model.version}
     assert healthy and set(healthy) == {200}
+
+
+def test_of_a_crowd_few_begin_before_a_health_check() -> None:
+    begun = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.append(scope["path"])
+        await asyncio.sleep(0)
+
+    async def crowd() -> None:
+        turns = Turns(app, {"/health"}, most=4)
+
+        def ask(path: str) -> asyncio.Task[None]:
+            return asyncio.create_task(turns({"type": "http", "path": path}, None, None))  # type: ignore[arg-type, func-returns-value]
+
+        asked = [ask(f"/{number}") for number in range(200)]
+        asked[50].cancel()
+        await asyncio.gather(*asked, ask("/health"), return_exceptions=True)
+        await asyncio.gather(ask("/later"), ask("/health"))
+
+    asyncio.run(crowd())
+    crowded = [f"/{number}" for number in range(200) if number != 50]
+    assert begun == [*crowded[:4], "/health", *crowded[4:], "/later", "/health"]
+
+
+def test_what_was_loaded_is_not_looked_through_again_and_again(photo_run: Any) -> None:
+    server = handful.Server([photo_run.path], port=0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert Client(server.port)("GET", "/v2/health/live").status == 200
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        server.stop()
+        thread.join()
+    assert gc.get_freeze_count() == 0
 
 
 def test_sounds_in_every_container(client: Client, sound_run: Any, sounds: Path, tmp_path: Path) -> None:

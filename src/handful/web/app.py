@@ -13,10 +13,11 @@ from handful import __version__
 from handful.files import to_json
 from handful.web import files, inference_protocol
 from handful.web.figures import CONTENT_TYPE, exposition
-from handful.web.guard import LOOPBACK, Bounds, Guard, Tokens
+from handful.web.guard import LOOPBACK, OPEN, Bounds, Guard, Tokens
 from handful.web.page import POLICY, page
 from handful.web.problems import answered
 from handful.web.service import Limits, Service
+from handful.web.turns import Turns
 from handful.workflow.serve import ServedModel
 
 _BODY = {
@@ -49,8 +50,9 @@ class Application:
         most = self.service.limits
         bounds = Bounds(most.body, most.silence, most.body_time)
         self._door = Guard(
-            self.api, self.service, lambda scope: bounds, Tokens(self.service, token), hosts, send_time=most.body_time
-        )
+            Turns(self.api, OPEN), self.service, lambda scope: bounds, Tokens(self.service, token), hosts,
+            send_time=most.body_time,
+        )  # fmt: skip
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._door(scope, receive, send)
