@@ -352,6 +352,8 @@ def test_a_worker_that_others_stop_is_interrupted(queue: Queue, project: Path, t
 
 TOLD = """
 import sys
+from handful._console import Events
+Events().error("{message}", "{hint}", "{cause}")
 print("handful: {message}", file=sys.stderr)
 print("   try: {hint}", file=sys.stderr)
 sys.exit({code})
@@ -359,18 +361,25 @@ sys.exit({code})
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "state", "found", "can_resume"),
+    ("code", "message", "cause", "state", "found", "can_resume"),
     [
-        (1, "x could not be written (No space left on device)", "interrupted", "No space left", True),
-        (1, "something went wrong that should not (MemoryError: )", "failed", "it ran out of memory (peak ", True),
-        (75, "the run is held by pid 1", "failed", "held by pid 1", True),
-        (2, "there is no model called 'x'", "failed", "no model", False),
+        (1, "x could not be written (No space left on device)", "disk", "interrupted", "No space left", True),
+        (
+            1,
+            "something went wrong that should not (MemoryError: )",
+            "memory",
+            "failed",
+            "it ran out of memory (peak ",
+            True,
+        ),
+        (75, "the run is held by pid 1", "", "failed", "held by pid 1", True),
+        (2, "there is no model called 'x'", "", "failed", "no model", False),
     ],
 )
 def test_what_a_command_complains_of_decides_how_it_ends(
-    queue: Queue, project: Path, code: int, message: str, state: str, found: str, can_resume: bool
+    queue: Queue, project: Path, code: int, message: str, cause: str, state: str, found: str, can_resume: bool
 ) -> None:
-    words = python(TOLD.format(code=code, message=message, hint="do this"))
+    words = python(TOLD.format(code=code, message=message, hint="do this", cause=cause))
     over = queue.wait(queue.submit(project, "train", argv=words).id, TIMEOUT_S)
     assert over.state == state and found in (over.error or "") and over.can_resume == can_resume and over.attempt == 1
     assert over.hint == "do this" or "batch size" in (over.hint or "")

@@ -20,7 +20,7 @@ from handful.audit import doctor, labels, mixes, shortcuts, sources
 from handful.config import Recipe
 from handful.data import Dataset, Finding, Sample, load_data
 from handful.data.scan import _identify, _walk
-from handful.errors import FileError
+from handful.errors import FileError, MissingExtra
 from handful.features import frontends
 from handful.features._decode_image import Unreadable, decode
 from handful.reporting.words import finding as told
@@ -190,6 +190,73 @@ def test_a_bundle_says_of_a_picture_what_handful_says(content: bytes | str, tmp_
         assert isinstance(refused(error).message, words.Said)
     else:
         pytest.skip("this installation reads it")
+
+
+ROOMS = ("projects", "jobs", "exporting", "workflow/studio", "web/studio")  # what they refuse is shown on pages
+REFUSALS = {
+    "HandfulError", "UsageError", "DataError", "FileError", "ExportError", "RunError", "BusyError", "MissingExtra", "ProjectError",
+    "NotFound", "Outdated", "TooLarge", "NoSpace", "ArchiveError", "Problem",
+}  # fmt: skip
+
+
+def plain(node: ast.AST) -> bool:
+    """Whether text is put together here, in one language."""
+    if isinstance(node, ast.BinOp):
+        return plain(node.left) or plain(node.right)
+    if isinstance(node, ast.IfExp):
+        return plain(node.body) or plain(node.orelse)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and " " in str(node.value))
+
+
+def test_what_the_studio_refuses_it_can_say_in_every_language() -> None:
+    found, seen = [], 0
+    for path in (file for room in ROOMS for file in (SOURCES / room).rglob("*.py") if "templates" not in file.parts):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSALS:
+                seen += 1
+                if any(map(plain, (*node.args, *(option.value for option in node.keywords)))):
+                    found.append(f"{path.relative_to(SOURCES)}:{node.lineno}")
+    assert seen > 150 and found == []
+
+
+def test_every_sentence_that_the_code_names_is_there() -> None:
+    named = set()
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+            if called in ("said", "both", "Sentence") and isinstance(node.args[0], ast.Constant):
+                named |= {node.args[0].value} | ({f"{node.args[0].value}.fix"} if called == "both" else set())
+    assert len(named) > 400 and named <= EN.keys() and named <= RU.keys()
+
+
+def test_russian_sentences_hold_no_english() -> None:
+    """Commands, options and what stands in quotes are typed as they are; three small words in a row are a sentence."""
+    typed = re.compile(r"`[^`]*`|handful \w+( \w+)?|--[\w-]+|pip (un)?install \S+|'[^']*'|\"[^\"]*\"|\{\w+\}")
+    texts = json.loads((words.LOCALES / "ru.json").read_text(encoding="utf-8"))
+    forms = {key: [text] if isinstance(text, str) else list(text.values()) for key, text in texts.items()}
+    left = {key: [typed.sub("", form) for form in all_forms] for key, all_forms in forms.items()}
+    assert {key: said for key, said in left.items() if re.search("[a-z]{2,}(?: [a-z]{2,}){2,}", " / ".join(said))} == {}
+    assert EN.keys() == RU.keys()
+
+
+def test_what_the_system_says_is_said_in_every_language() -> None:
+    import errno
+
+    for number in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT):
+        english = words.reason(OSError(number, os.strerror(number)))
+        assert english == os.strerror(number) and re.search("[а-я]", words.retold(english, RU))
+    assert words.reason(OSError(9999, "odd")) == "odd"
+
+
+def test_a_library_that_is_missing_is_named_in_every_language() -> None:
+    from handful.registry import optional
+
+    for extra in ("torch", "learn"):
+        with pytest.raises(MissingExtra) as caught:
+            optional("no_such_module", extra, words.said("extra.gradient"))
+        russian = words.retold(caught.value.message, RU)
+        assert "не установлен" in russian and "обучение сети градиентом" in russian
+        assert caught.value.hint == f"pip install 'handful[{extra}]'"
 
 
 def test_what_is_said_survives_json_and_strange_names() -> None:

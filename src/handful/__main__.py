@@ -72,26 +72,47 @@ def _guarded(debug: bool) -> int:
 
         if isinstance(error, HandfulError):
             return _told(error)
-        print(f"handful: something went wrong that should not ({type(error).__name__}: {error})", file=sys.stderr)
-        print("   try: the same command with --debug, and report what it prints", file=sys.stderr)
+        from handful.words import both
+
+        what = f"{type(error).__name__}: {error}"
+        _tell(*both("error.fault", what=what), "memory" if isinstance(error, MemoryError) else _cause(error))
         return 1
 
 
 def _told(error: HandfulError) -> int:
     """The two lines of an error that a user can mend; the second is the corrected command where there is one."""
-    from handful._console import Events
-    from handful.cli import here
     from handful.errors import RunError
-    from handful.files import shown
 
     hint = error.hint
     if isinstance(error, RunError) and error.instead and error.given in sys.argv[1:]:
         hint = _command([error.instead if word == error.given else word for word in sys.argv[1:]])
-    Events().error(error.message, hint)
-    print(f"handful: {shown(error.message)}", file=sys.stderr)
-    if hint:
-        print(f"   try: {here(shown(hint))}", file=sys.stderr)
+    _tell(error.message, hint, _cause(error))
     return error.exit_code
+
+
+def _tell(message: str, hint: str, cause: str) -> None:
+    from handful._console import Events
+    from handful.cli import here
+    from handful.words import said, shown
+
+    events, lines = Events(), [(f"handful: {shown(message)}", said("say.error", what=message))]
+    if hint:
+        lines.append((f"   try: {here(shown(hint))}", said("say.try", what=hint)))
+    for text, sentence in lines:
+        events.say(text, sentence)
+        print(text, file=sys.stderr)
+    events.error(message, hint, cause)
+
+
+def _cause(error: BaseException | None) -> str:
+    """ "disk" where that was full, whatever was made of it since."""
+    import errno
+
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "disk"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _stopped() -> int:
@@ -103,7 +124,8 @@ def _stopped() -> int:
         signal.signal(number, signal.SIG_IGN)
     import shlex
 
-    from handful._console import program
+    from handful._console import Events, program
+    from handful.words import said
 
     words = sys.argv[1:]
     at = words.index("--") if "--" in words else len(words)
@@ -114,9 +136,11 @@ def _stopped() -> int:
         given = any(word == "--run" or word.startswith("--run=") for word in words[:at])
         more = [] if given else ["--run", str(run)]
         words[at:at] = more + ([] if "--resume" in words[:at] else ["--resume"])
-    shown = getattr(sys.modules.get("handful.files"), "shown", str)
-    print(f"{chr(10) if sys.stderr.isatty() else ''}handful: stopped; what was computed is kept", file=sys.stderr)
-    print(f"   to go on: {shown(f'{program()} {shlex.join(words)}')}", file=sys.stderr)
+    again = f"{program()} {shlex.join(words)}"
+    print("\n" if sys.stderr.isatty() else "", end="", file=sys.stderr)
+    for line in (said("say.stopped"), said("say.go_on", command=again)):
+        Events().say(line)
+        print(line, file=sys.stderr)
     return 128 + _signals[-1]
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from handful.words import packed
+from handful.words import Said, load, packed, said, shown
 
 SILENCE_S = 10.0  # of silence at most, while something is being done
 EVENT_S = 0.2  # between two events of one stage at least
@@ -32,8 +32,11 @@ class Events:
         self._path = os.environ.get("HANDFUL_EVENTS")
         self._stage, self._written = "", 0.0
 
-    def say(self, line: str) -> None:
-        self._write({"kind": "say", "text": line})
+    def say(self, line: str, sentence: str = "") -> None:
+        """`line` as it stands in the log, and the sentence that it is: whoever reads the log can say it in other languages."""
+        sentence = sentence or line
+        again = {"said": packed(sentence)} if isinstance(sentence, Said) else {}
+        self._write({"kind": "say", "text": shown(line), **again})
 
     def progress(self, stage: str, done: int, of: int) -> None:
         now = time.monotonic()
@@ -42,9 +45,9 @@ class Events:
         self._stage, self._written = stage, now
         self._write({"kind": "progress", "stage": stage, "done": done, "of": of})
 
-    def error(self, message: str, hint: str) -> None:
-        """Why it ended, in a form that can be said in other languages."""
-        self._write({"kind": "error", "message": packed(message), "hint": packed(hint)})
+    def error(self, message: str, hint: str, cause: str = "") -> None:
+        """Why it ended, in a form that can be said in other languages. `cause`: "memory" or "disk" where that is full."""
+        self._write({"kind": "error", "message": packed(message), "hint": packed(hint), "cause": cause})
 
     def _write(self, event: dict[str, Any]) -> None:
         if not self._path:
@@ -73,9 +76,9 @@ class Screen:
     def say(self, line: str) -> None:
         """One line, on a line of its own."""
         self._events.say(line)
-        self._show(line)
+        self._print(line)
 
-    def _show(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self.quiet:
             return
         print(("\n" if self._open else "") + line, file=sys.stderr, flush=True)
@@ -84,18 +87,20 @@ class Screen:
 
     def progress(self, stage: str, done: int, of: int) -> None:
         """`done` of `of` steps of a stage are behind us."""
+        if not self.quiet:
+            self._draw(stage, done, of)
         self._events.progress(stage, done, of)
-        if self.quiet:
-            return
+
+    def _draw(self, stage: str, done: int, of: int) -> None:
         now = time.monotonic()
         if stage != self._stage[0] or done < self._stage[1]:
             self._began = now
         self._stage = (stage, done, of)
         if not self.bars:
             if done == of:
-                self._show(f"{stage}: {of} done")
+                self.say(said("say.stage_done", stage=_named(stage), n=of))
             elif now - self._spoke >= SILENCE_S:
-                self._show(f"{stage}: {done} of {of}")
+                self.say(said("say.stage", stage=_named(stage), done=done, of=of))
             return
         if done < of and now - self._drawn < 0.1:
             return
@@ -124,10 +129,21 @@ class Screen:
             if time.monotonic() - heard < wait:
                 continue
             stage, done, of = self._stage
-            what = f"{stage}: {done} of {of}" if done < of else f"still working, {time.monotonic() - heard:.0f} s"
+            seconds = f"{time.monotonic() - heard:.0f}"
+            what = (
+                said("say.stage", stage=_named(stage), done=done, of=of)
+                if done < of
+                else said("say.working", seconds=seconds)
+            )
+            self._events.say(what)
             print(("\n" if self._open else "") + what, file=sys.stderr, flush=True)
             self._open = False
             wait += max(SILENCE_S, wait)
+
+
+def _named(stage: str) -> str:
+    key = f"log.{stage}"
+    return said(key) if key in load("en") else stage
 
 
 def program() -> str:

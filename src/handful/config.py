@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from handful.errors import UsageError
+from handful.words import both, load, meant, said
 
 Modality = Literal["image", "audio"]
 Strategy = Literal["auto", "prototype", "probe", "finetune", "scratch"]
@@ -165,25 +166,26 @@ def resolve(*layers: Mapping[str, Any]) -> Recipe:
             name = key.replace("-", "_")
             if name not in Recipe.model_fields:
                 near = difflib.get_close_matches(name, Recipe.model_fields, n=2, cutoff=0.5)
-                raise UsageError(
-                    f"there is no setting called {key!r}",
-                    f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(Recipe.model_fields)}",
-                )
+                hint = meant(near) if near else said("hint.known", names=list(Recipe.model_fields))
+                raise UsageError(said("setting.unknown", name=repr(key)), hint)
             if value is not None:
                 merged[name] = value
     if merged.get("strategy") == ENSEMBLE:
-        raise UsageError(
-            "an ensemble is made of finished runs: it is not trained, and nothing can be tried out with it",
-            "handful ensemble RUN RUN, or give one of its members, which its report names",
-        )
+        raise UsageError(*both("setting.ensemble"))
     try:
         return Recipe(**merged)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "recipe"
-        raise UsageError(
-            f"{name} = {merged.get(name)!r}: {first['msg'].lower()}", f"{name}: {_DESCRIBED.get(name, '')}"
-        ) from None
+        why = _invalid(first["type"], first["msg"].lower(), first.get("ctx") or {})
+        message = said("setting.invalid", name=name, value=repr(merged.get(name)), why=why)
+        raise UsageError(message, said("setting.invalid.fix", name=name, about=_DESCRIBED.get(name, ""))) from None
+
+
+def _invalid(kind: str, text: str, values: Mapping[str, Any]) -> str:
+    """What pydantic says of a value, as a sentence where it is a usual one."""
+    key = f"invalid.{kind}"
+    return said(key, **{name: str(value) for name, value in values.items()}) if key in load("en") else text
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
@@ -252,10 +254,8 @@ def preset(name: str, fits: Callable[[str], bool] = lambda pattern: False) -> di
     known = presets()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
-        raise UsageError(
-            f"there is no preset called {name!r}",
-            f"did you mean {' or '.join(near)}?" if near else "see `handful presets`",
-        )
+        hint = meant(near) if near else said("setting.presets")
+        raise UsageError(said("setting.no_preset", name=repr(name)), hint)
     pattern = known[name].get("pattern")
     named = {"pattern": pattern} if pattern is not None and fits(pattern) else {}
     return named | known[name]["settings"]
@@ -310,7 +310,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0
     if not 0 < value < float("inf"):
-        raise UsageError(f"{text!r} is no time", "write 90s, 10m or 2h")
+        raise UsageError(*both("setting.no_time", text=repr(text)))
     return value
 
 

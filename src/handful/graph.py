@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from handful.errors import UsageError
 from handful.machine import processors
 from handful.registry import late, optional
+from handful.words import both, said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ class Graph:
     """A graph under construction. Values are names (str); arrays given as operands become initialisers."""
 
     def __init__(self) -> None:
-        self._onnx = optional("onnx", "learn", "building a model file")
+        self._onnx = optional("onnx", "learn", said("extra.model_file"))
         self._nodes: list[Any] = []
         self._initialisers: list[Any] = []
         self._inputs: list[Any] = []
@@ -150,10 +151,7 @@ def session(model: bytes | str, threads: int | None = None, device: str = "cpu")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
     made = onnxruntime.InferenceSession(model, options, providers=providers)
     if device == "cuda" and made.get_providers()[0] != _CUDA:
-        raise UsageError(
-            "ONNX Runtime cannot use the GPU: its driver or CUDA's libraries are missing",
-            "pip install 'onnxruntime-gpu[cuda,cudnn]', or --device cpu",
-        )
+        raise UsageError(*both("device.no_driver"))
     return made
 
 
@@ -162,13 +160,10 @@ def _providers(device: str) -> list[Any]:
     import onnxruntime
 
     if device not in DEVICES:
-        raise UsageError(f"there is no device {device!r}", f"one of {', '.join(DEVICES)}")
+        raise UsageError(*both("device.unknown", name=repr(device), names=list(DEVICES)))
     there = _CUDA in onnxruntime.get_available_providers()
     if device == "cuda" and not there:
-        raise UsageError(
-            "the ONNX Runtime that is installed knows no GPU",
-            "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'; or --device cpu",
-        )
+        raise UsageError(*both("device.no_gpu"))
     if device == "cpu" or not there:
         return [_CPU]
     with contextlib.suppress(

@@ -29,7 +29,7 @@ from handful.files import shown
 from handful.graph import run_threads, session
 from handful.metrics.calibration import softmax
 from handful.runs import FORMAT, Run
-from handful.words import said
+from handful.words import both, reason, said
 
 MAX_MODEL = 2_000_000_000  # bytes of what is unpacked, as large as an ONNX file can be
 _BATCH = 16
@@ -84,7 +84,7 @@ class Packed:
                     f"{shown(place.name)} is a PyTorch file: such files can contain programs and are not opened here",
                     "give the run, its model.onnx or a bundle of it",
                 )
-            raise RunError(f"{shown(place.name)} holds no model.onnx", "give a bundle that `handful export` made")
+            raise RunError(*both("opened.no_onnx", file=place.name))
         root = min(models, key=lambda name: (name.count("/"), name)).removesuffix("model.onnx")
         self._members = {name[len(root) :]: m for name, m in members.items() if name.startswith(root)}
 
@@ -130,7 +130,7 @@ class Predictor:
                 raise RunError(
                     "the model keeps weights in other files, which are not opened", "export it as one file"
                 ) from error
-            raise RunError("the model file is damaged or not an ONNX model", "export it again") from error
+            raise RunError(*both("opened.damaged")) from error
         text = self._session.get_modelmeta().custom_metadata_map.get("handful")
         try:
             self.metadata: dict[str, Any] = json.loads(text or "")
@@ -142,7 +142,7 @@ class Predictor:
                 "export it with `handful export`",
             ) from error
         if made > FORMAT:
-            raise RunError(f"the model has format {made}, this release reads {FORMAT}", "pip install --upgrade handful")
+            raise RunError(*both("opened.newer", format=str(made), reads=str(FORMAT)))
         self.frontend = self._frontend(self.metadata["frontend"])
         self._threads = run_threads(threads)
         self.version = hashlib.sha256(model).hexdigest()[:12]
@@ -155,7 +155,7 @@ class Predictor:
             frontend = from_spec(spec)
             made = spec["size"] ** 2 * 3 if frontend.modality == "image" else getattr(frontend, "samples", wanted)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RunError("the model's settings cannot be read", "export it again") from error
+            raise RunError(*both("opened.settings")) from error
         if made != wanted:
             raise RunError(
                 f"the model's settings do not fit its graph, which takes {' x '.join(map(str, shape))} numbers",
@@ -195,7 +195,7 @@ class Predictor:
                     )
                 return cls(content, threads, device)
         except OSError as error:
-            raise RunError(f"{shown(str(place))} cannot be read ({error.strerror})", "check its permissions") from error
+            raise RunError(*both("opened.closed", path=str(place), reason=reason(error))) from error
         raise RunError(
             f"there is no model at {shown(str(place))}", "give a run directory, an exported .onnx file or a bundle"
         )
@@ -218,10 +218,9 @@ class Predictor:
         except FileError as error:
             if isinstance(source, Path):
                 if not source.exists():
-                    hint = "check the name; put quotes around names with spaces"
-                    raise FileError("does not exist", hint) from error
+                    raise FileError(*both("file.missing")) from error
                 if source.is_dir():
-                    raise FileError("is a folder without pictures or sounds") from error
+                    raise FileError(said("file.folder")) from error
             kind = media.sniff(_head(source))
             if kind and kind != self.frontend.modality:
                 name = "file.sound_for_pictures" if kind == "audio" else "file.picture_for_sounds"
@@ -281,7 +280,7 @@ class Predictor:
         """What calibrated logits [classes] say of `file`."""
         p = softmax(logits.astype(np.float64))
         if not np.isfinite(p).all():
-            raise HandfulError(f"the model gives no number for {shown(file)}", "train it again")
+            raise HandfulError(*both("opened.no_number", file=file))
         best = int(p.argmax())
         members = tuple(name for name, v in zip(self.classes, p, strict=True) if v >= 1 - self.metadata["set_quantile"])
         scores = {name: float(v) for name, v in zip(self.classes, p, strict=True)}

@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from handful.errors import MissingExtra, UsageError
+from handful.words import load, meant, said
 
 T = TypeVar("T")
 
@@ -76,8 +77,9 @@ class Registry(Generic[T]):
             if name.startswith(prefix):
                 return make(name.removeprefix(prefix))
         near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(self._entries))}"
-        raise UsageError(f"there is no {self.kind} called {name!r}", hint)
+        hint = meant(near) if near else said("hint.known", names=sorted(self._entries))
+        kind = said(key) if (key := f"kind_of.{self.kind.replace(' ', '_')}") in load("en") else self.kind
+        raise UsageError(said("error.not_registered", kind=kind, name=repr(name)), hint)
 
     def names(self) -> list[str]:
         self._discover()

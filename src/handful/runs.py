@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from handful.errors import BusyError, RunError
 from handful.files import atomic_path, atomic_write, data_dir, read_json_lines, shown, to_json
+from handful.words import both, reason, said
 
 FORMAT = 1
 _LOCK = ".lock"
@@ -52,9 +53,9 @@ class Run:
         Raises:
             RunError: as `vacant`, or the directory cannot be made.
         """
-        place = "choose another place with --run"
+        hint = said("error.run_is_file.fix")
         if path is None:
-            place += ", or set HANDFUL_HOME to a folder that can be written"
+            hint = said("error.run_home.fix")
             stamp = time.strftime("%Y-%m-%d-%H%M%S")
             safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)[:40] or "run"
             base = data_dir() / "runs" / f"{stamp}-{safe}"
@@ -63,7 +64,7 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{shown(str(path))} cannot be made ({error.strerror})", place) from error
+            raise RunError(said("error.run_unmade", run=str(path), reason=reason(error)), hint) from error
         return cls(path)
 
     @staticmethod
@@ -75,13 +76,11 @@ class Run:
         """
         place = Path(path).expanduser().absolute()
         if place.exists() and not place.is_dir():
-            raise RunError(f"{shown(str(place))} is a file", "choose another place with --run")
+            raise RunError(*both("error.run_is_file", run=str(place)))
         if (place / "run.json").is_file():
-            raise RunError(f"{shown(str(place))} is not empty: it is a finished run", "choose another place with --run")
+            raise RunError(*both("error.run_finished", run=str(place)))
         if place.is_dir() and not resume and any(p.name != _LOCK for p in place.iterdir()):
-            raise RunError(
-                f"{shown(str(place))} exists and is not empty", "choose another place with --run, or add --resume"
-            )
+            raise RunError(*both("error.run_not_empty", run=str(place)))
         return place
 
     @classmethod
@@ -97,7 +96,7 @@ class Run:
         run = cls(folder)
         made = run.result.get("format", FORMAT)
         if not isinstance(made, int) or made > FORMAT:
-            raise RunError(f"the run has format {made}, this release reads {FORMAT}", "pip install --upgrade handful")
+            raise RunError(*both("error.run_newer", format=str(made), reads=str(FORMAT)))
         return run
 
     @contextlib.contextmanager
@@ -113,10 +112,8 @@ class Run:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 file.seek(0)
-                raise BusyError(
-                    f"the run is held by {file.read().strip() or 'another process'}",
-                    "wait until it ends, or choose another --run",
-                ) from None
+                holder = file.read().strip() or said("error.another_process")
+                raise BusyError(*both("error.run_held", holder=holder)) from None
             file.truncate(0)
             file.write(f"pid {os.getpid()} since {time.strftime('%H:%M')}")
             file.flush()
@@ -143,11 +140,9 @@ class Run:
         try:
             value = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise RunError(
-                f"run.json of {shown(str(self.path))} cannot be read", "the run is damaged: train again"
-            ) from error
+            raise RunError(*both("error.run_json", run=str(self.path))) from error
         if not isinstance(value, dict):
-            raise RunError(f"run.json of {shown(str(self.path))} is not an object", "the run is damaged: train again")
+            raise RunError(said("error.run_json_object", run=str(self.path)), said("error.run_json.fix"))
         return value
 
     def rows(self, name: str) -> list[Any]:

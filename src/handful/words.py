@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -67,6 +67,12 @@ def said(key: str, **values: Any) -> Said:
 def both(key: str, **values: Any) -> tuple[Said, Said]:
     """What happened and what to do about it: the sentences `key` and `key.fix` of the same values."""
     return said(key, **values), said(f"{key}.fix", **values)
+
+
+def meant(names: Sequence[str]) -> Said:
+    """Asks after the names that are nearest to one that does not exist."""
+    *others, last = names
+    return said("hint.meant", names=said("hint.or", names=others, last=last) if others else last)
 
 
 def reason(error: OSError) -> str:

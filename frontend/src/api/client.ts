@@ -76,7 +76,7 @@ export function send<T>(
 
 /** A file as a JPEG or WAV, made by the server, for kinds that this browser cannot show. */
 export async function previewOf(p: string, file: Blob): Promise<Blob> {
-  const answer = await fetch(`${at(p)}/preview`, { method: "POST", headers: mark, body: file });
+  const answer = await fetch(`${at(p)}/preview`, { method: "POST", headers: { ...mark, "Accept-Language": language() }, body: file });
   if (!answer.ok) throw await problemOf(answer);
   return answer.blob();
 }

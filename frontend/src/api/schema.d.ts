@@ -1720,6 +1720,12 @@ export interface components {
                 };
             };
             /**
+             * Can Accept Drop
+             * @description an export that was refused for what it costs could be kept
+             * @default false
+             */
+            can_accept_drop: boolean;
+            /**
              * Can Pause
              * @default false
              */

@@ -5,7 +5,7 @@ import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { api, keys, take, useAbout, type Shapes } from "@/api";
 import { Badge, Button, ButtonLink, Card, Loading, Notice, Progress, toastProblem, type IconName } from "@/design";
 import { pathOf } from "@/shell/steps";
-import { bytes, duration, percent, t, when } from "@/words";
+import { bytes, duration, language, percent, t, when } from "@/words";
 import { JobLog } from "./job-log";
 import { nameOf, runName, stageOf, toldOf } from "./names";
 import "./jobs.css";
@@ -130,7 +130,7 @@ export function JobCard({ job, run, past = false }: { job: Job; run?: Shapes["Ru
                   <Curves job={job} live={live(job)} />
                 </Suspense>
               )}
-              <JobLog job={job} live={live(job)} />
+              <JobLog key={language()} job={job} live={live(job)} />
             </div>
           )}
         </details>

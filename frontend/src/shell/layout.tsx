@@ -44,11 +44,12 @@ export function HomeLayout({ children }: { children: ReactNode }) {
   );
 }
 
-function said(change: Shapes["Change"]): string {
+/** `words`: what the server says, for kinds of changes that this page does not know. */
+function said(change: Shapes["Change"], words: string): string {
   const key = `shell.change_${change.kind.replaceAll("-", "_")}`;
-  const names = (change.names ?? []).slice(0, 3).map((name) => `“${name}”`).join(", ") + ((change.names?.length ?? 0) > 3 ? " …" : "");
+  const names = (change.names ?? []).slice(0, 3).map((name) => t("shell.quoted", { name })).join(", ") + ((change.names?.length ?? 0) > 3 ? " …" : "");
   const name = change.number ? t("train.numbered", { n: change.number }) : (change.name ?? "");
-  return has(key) ? t(key, { count: change.n ?? 0, name, to: change.to ?? "", names }) : change.kind;
+  return has(key) ? t(key, { count: change.n ?? 0, name, to: change.to ?? "", names }) : words;
 }
 
 function History({ project }: { project: Shapes["Project"] }) {
@@ -81,7 +82,7 @@ function History({ project }: { project: Shapes["Project"] }) {
 
   const label = (way: "undo" | "redo") => {
     const change = way === "undo" ? project.undo_change : project.redo_change;
-    return change ? `${t(`shell.${way}`)}: ${said(change)}` : t(`shell.${way}`);
+    return change ? `${t(`shell.${way}`)}: ${said(change, project[way] ?? "")}` : t(`shell.${way}`);
   };
   return (
     <>

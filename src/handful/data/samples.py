@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from handful.words import load, packed
+from handful.words import packed, said
 
 Severity = Literal["error", "warning", "note"]
 
@@ -30,11 +30,11 @@ class Finding:
 
     @property
     def message(self) -> str:
-        return load("en").text(f"finding.{self.name}", **self.values)
+        return said(f"finding.{self.name}", **self.values)
 
     @property
     def fix(self) -> str:
-        return load("en").text(f"finding.{self.name}.fix", **self.values)
+        return said(f"finding.{self.name}.fix", **self.values)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON; `reporting.words.finding` says it again in another language."""

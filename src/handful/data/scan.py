@@ -25,7 +25,7 @@ from handful.data.table import read_table
 from handful.errors import DataError, UsageError
 from handful.files import shown
 from handful.folders import are_parts, left_behind, split_named
-from handful.words import Sentence
+from handful.words import Sentence, both, reason, said
 
 _BLOCK = 1 << 20
 _NAMES = 4000  # file names that are looked through for a pattern
@@ -57,8 +57,8 @@ def load_data(
     """
     root = Path(data).expanduser()
     if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"the folder {shown(str(root))} {what}", "give a folder that holds one folder for each class")
+        key = "error.folder_file" if root.exists() else "error.folder_missing"
+        raise DataError(said(key, folder=str(root)), said("error.folder.fix"))
     root = root.absolute()
     findings: list[Finding] = []
     names = list(_walk(root, findings))
@@ -70,24 +70,20 @@ def load_data(
         known = {sample.label for sample in samples}
         for name in classes:
             if unicodedata.normalize("NFC", name) not in known:
-                raise UsageError(
-                    f"there is no class {name!r} in the data", f"classes: {', '.join(sorted(map(shown, known)))}"
-                )
+                raise UsageError(*both("error.no_class_in_data", name=repr(name), names=sorted(known)))
         wanted = {unicodedata.normalize("NFC", name) for name in classes}
         samples = [sample for sample in samples if sample.label in wanted]
     if per_class:
         samples = _draw(samples, str(per_class), seed)
     if not samples:
-        hint = "put the files into one folder for each class: photos/cat/1.jpg, photos/dog/2.jpg"
+        message, hint = both("error.none_with_class", what=Sentence(f"what.{modality or 'any'}"), folder=str(root))
         loose = [Path(name).stem for name in names if Path(name).suffix.lower() in media.ALL_SUFFIXES][:_NAMES]
         by_name = suggest(loose, [""] * len(loose)) or ""
         if pattern is None and labels is None and "{label}" in by_name:
-            hint = f'if the names of the files say it: --pattern "{by_name}"'
-        raise DataError(
-            f"no {'pictures or sounds' if modality is None else modality + ' files'} with a class were found in {shown(str(root))}"
-            + (f" ({findings[0].message})" if findings else ""),
-            findings[0].fix if pattern and findings and findings[0].fix else hint,
-        )
+            hint = said("error.none_with_class_named.fix", pattern=by_name)
+        if findings:
+            message = said("error.bracket", what=message, more=findings[0].message)
+        raise DataError(message, findings[0].fix if pattern and findings and findings[0].fix else hint)
     findings += _spelling(samples) + ([] if labels or pattern or classes else _hollow(root, samples, chosen))
     if pattern is None and labels is None:
         some = _some(samples)
@@ -134,7 +130,7 @@ def _walk(root: Path, findings: list[Finding]) -> Iterator[str]:
         try:
             entries = sorted(os.listdir(root / folder))
         except OSError as error:
-            values = {"folder": folder or root.name, "reason": error.strerror or str(error)}
+            values = {"folder": folder or root.name, "reason": reason(error)}
             findings.append(Finding("corrupt", "warning", "closed_folder", values, (shown(folder),)))
             return
         for entry in entries:
@@ -312,7 +308,7 @@ def _hash(path: Path) -> tuple[str, bytes, str]:
                 digest.update(block)
         return digest.hexdigest(), head, ""
     except OSError as error:
-        return "", b"", error.strerror or str(error)
+        return "", b"", reason(error)
 
 
 def _majority(found: list[tuple[Sample, str]]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from handful.errors import DataError
 from handful.registry import optional
 from handful.sheets import decode, unguarded
+from handful.words import both, said
 
 _NAMES = {
     "file": ("file_name", "filename", "file", "path"),
@@ -27,10 +28,10 @@ def read_table(path: Path) -> list[Row]:
         DataError: the table is missing, cannot be understood or lacks a column.
     """
     if not path.is_file():
-        raise DataError(f"there is no labels table at {path}", "check the path given to --labels")
+        raise DataError(*both("table.missing", path=str(path)))
     rows = list(_parquet(path) if path.suffix.lower() == ".parquet" else _text(path))
     if not rows:
-        raise DataError(f"the labels table {path.name} has no rows", "give it a header and a row for each file")
+        raise DataError(*both("table.empty", file=path.name))
     header = {str(name).strip().lower(): name for name in rows[0]}
     columns = {}
     for key, names in _NAMES.items():
@@ -38,10 +39,8 @@ def read_table(path: Path) -> list[Row]:
         if column is not None:
             columns[key] = column
         elif key in ("file", "label"):
-            raise DataError(
-                f"the labels table {path.name} has no column {names[0]!r}",
-                f"its columns are {', '.join(map(str, rows[0]))}; rename one",
-            )
+            columns_there = [str(name) for name in rows[0]]
+            raise DataError(*both("table.column", file=path.name, name=repr(names[0]), columns=columns_there))
     # The header is line 1, so the first row is line 2.
     return [
         {key: "" if row.get(column) is None else unguarded(str(row[column]).strip()) for key, column in columns.items()}
@@ -61,9 +60,7 @@ def _text(path: Path) -> Iterator[Row]:
                         for key, value in json.loads(line).items()
                     }
                 except (ValueError, AttributeError) as error:
-                    raise DataError(
-                        f"line {number} of {path.name} is no JSON object", "mend or remove the line"
-                    ) from error
+                    raise DataError(*both("table.no_object_of", line=str(number), file=path.name)) from error
         return
     head = text.split("\n", 1)[0]
     delimiter = max("\t;,|", key=head.count)
@@ -71,11 +68,10 @@ def _text(path: Path) -> Iterator[Row]:
     try:
         yield from reader
     except csv.Error as error:
-        raise DataError(
-            f"line {reader.line_num} of {path.name} cannot be read ({error})", "mend or remove the line"
-        ) from error
+        at = str(reader.line_num)
+        raise DataError(*both("table.line_of", line=at, file=path.name, why=str(error))) from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    parquet = optional("pyarrow.parquet", "parquet", "a Parquet table")
+    parquet = optional("pyarrow.parquet", "parquet", said("extra.parquet"))
     yield from parquet.read_table(path).to_pylist()

@@ -19,6 +19,7 @@ from handful.explaining._network import OpenNetwork, log_odds
 from handful.explaining._occlusion import occlusion
 from handful.inference import Predictor
 from handful.metrics.calibration import softmax
+from handful.words import both
 
 __all__ = ["Deletion", "Explainer", "Explanation", "explain"]
 
@@ -83,7 +84,7 @@ class Explainer:
         except FileError:
             raise
         except Exception as error:  # a decoder's own fault
-            raise FileError(f"the decoder failed ({type(error).__name__})") from error
+            raise FileError(*both("file.decoder", how=type(error).__name__)) from error
 
     def _logits(self, items: np.ndarray) -> np.ndarray:
         """Logits [n, classes], a few items at a time."""

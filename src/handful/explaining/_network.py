@@ -13,6 +13,7 @@ import numpy as np
 
 from handful.graph import session
 from handful.registry import optional
+from handful.words import said
 
 # Size of a finite step, as a share of the embedding's root mean square: errors of float32 and of curvature are both small.
 STEP = 0.1
@@ -42,7 +43,7 @@ class OpenNetwork:
     """
 
     def __init__(self, content: bytes, threads: int | None = None) -> None:
-        self._onnx = optional("onnx", "learn", "looking into a model")
+        self._onnx = optional("onnx", "learn", said("extra.looking"))
         self._model = self._onnx.load_from_string(content)
         self._threads = threads
         self._sessions: dict[tuple[str, ...], Any] = {}

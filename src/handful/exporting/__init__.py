@@ -19,9 +19,10 @@ from handful.errors import ExportError
 from handful.exporting._own import remember
 from handful.exporting._packing import pack, zip_of
 from handful.features import from_spec
-from handful.files import sha256_file, shown
+from handful.files import sha256_file
 from handful.registry import Registry
 from handful.runs import Run
+from handful.words import both, said
 
 MAX_ERROR = 1e-3  # of the spread of the trained model's logits over the files
 LOSSY_ERROR = (
@@ -138,18 +139,18 @@ def vectors(folder: Path) -> tuple[list[Path], np.ndarray]:
     """
     path = folder / "vectors.json"
     if not path.is_file():
-        raise ExportError(f"{shown(folder.name)} has no test vectors, so nothing could be proven", "train again")
+        raise ExportError(*both("export.no_vectors", folder=folder.name))
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         files = [folder / row["file"] for row in rows]
         expected = np.array([row["logits"] for row in rows], np.float64)
         hashes = [row["sha256"] for row in rows]
     except (ValueError, KeyError, TypeError) as error:
-        raise ExportError("vectors.json cannot be read", "train again, or export again") from error
+        raise ExportError(*both("export.vectors_damaged")) from error
     for file, sha256 in zip(files, hashes, strict=True):
         inside = file.resolve().is_relative_to(folder.resolve())
         if not inside or not file.is_file() or sha256_file(file) != sha256:
-            raise ExportError(f"the test vector {shown(file.name)} is missing or was changed", "train or export again")
+            raise ExportError(*both("export.vector_changed", file=file.name))
     return files, expected
 
 
@@ -176,11 +177,12 @@ def disagreement(
     """(error, files with the same label, why it is no proof: empty where it is one) of an opened export."""
     lost = [name for name in CARRIED if opened.metadata.get(name) != metadata.get(name)]
     if lost:
-        return float("inf"), 0, f"does not carry {', '.join(lost)}"
+        return float("inf"), 0, said("export.lost", names=lost)
     error, agree = agreement(expected, opened.answers(files), tolerance)
     # Labels that differ within the permitted error are ties.
-    why = f"error {error:.2g} of the spread, {agree} of {len(files)} labels" if error > tolerance else ""
-    return error, agree, why
+    if error <= tolerance:
+        return error, agree, ""
+    return error, agree, said("export.apart", error=f"{error:.2g}", agree=agree, of=len(files))
 
 
 def tolerance_of(exporter: Exporter, metadata: dict[str, Any]) -> float:
@@ -215,10 +217,8 @@ def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exp
         raise
     if why:
         _withdraw(path)
-        raise ExportError(
-            f"the {name} export disagrees with the trained model ({why})",
-            "the file was removed; use --format onnx" + (", or take it with --accept-drop" if written.drop else ""),
-        )
+        hint = said("export.disagrees_drop.fix" if written.drop else "export.disagrees.fix")
+        raise ExportError(said("export.disagrees", format=name, why=why), hint)
     latency = _milliseconds(lambda: opened.answers(files[:1]))
     if getattr(exporter, "programs", False):
         remember(path)

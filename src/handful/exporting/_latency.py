@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from handful.errors import ExportError
+from handful.words import both
 
 BATCHES = (1, 32)
 SECONDS = 1.0  # spent on each batch size, at least five times
@@ -31,7 +32,7 @@ def card(name: str, path: Path, file: Path) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise ExportError(f"the speed of the {name} export could not be measured: {last[0]}", "leave out --benchmark")
+        raise ExportError(*both("export.no_speed", format=name, why=last[0]))
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from handful.errors import ExportError
 from handful.registry import optional
+from handful.words import said
 
 
 def module(proto: Any) -> Any:
@@ -20,7 +21,7 @@ def module(proto: Any) -> Any:
         MissingExtra: torch is not installed.
         ExportError: an operator is not known here.
     """
-    torch = optional("torch", "torch", "a torch export")
+    torch = optional("torch", "torch", said("extra.export", format="torch"))
     from onnx import helper, numpy_helper
 
     operators = _operators(torch)
@@ -40,10 +41,7 @@ def module(proto: Any) -> Any:
             self.steps = []
             for node in proto.graph.node:
                 if node.op_type not in operators:
-                    raise ExportError(
-                        f"the model uses the operator {node.op_type}, which this export does not know",
-                        "use --format onnx",
-                    )
+                    raise ExportError(said("torch.operator", name=node.op_type), said("export.no_layers.fix"))
                 attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
                 attributes = {k: v.decode() if isinstance(v, bytes) else v for k, v in attributes.items()}
                 self.steps.append((operators[node.op_type], list(node.input), list(node.output), attributes))
@@ -168,7 +166,7 @@ def _conv(
     group: int = 1, auto_pad: str = "NOTSET",
 ) -> Any:  # fmt: skip
     if auto_pad != "NOTSET":
-        raise ExportError("the model leaves the padding of a convolution to the engine", "use --format onnx")
+        raise ExportError(said("torch.padding"), said("export.no_layers.fix"))
     x, padding = _padded(F, x, pads)
     function = F.conv1d if weight.dim() == 3 else F.conv2d
     return function(x, weight, bias, strides, padding, dilations, group)
@@ -187,7 +185,7 @@ def _average_pool(
 ) -> Any:  # fmt: skip
     half = len(pads) // 2
     if list(pads[:half]) != list(pads[half:]):
-        raise ExportError("the model averages over a border that differs between sides", "use --format onnx")
+        raise ExportError(said("torch.border"), said("export.no_layers.fix"))
     function = F.avg_pool1d if x.dim() == 3 else F.avg_pool2d
     return function(x, kernel_shape, strides or 1, list(pads[:half]) or 0, bool(ceil_mode), bool(count_include_pad))
 
@@ -198,7 +196,7 @@ def _resize(
 ) -> Any:  # fmt: skip
     plain = sizes is not None and list(axes or []) == [2, 3] and coordinate_transformation_mode == "half_pixel"
     if not plain or mode != "linear":
-        raise ExportError("the model resizes in a way that torch does not know", "use --format onnx")
+        raise ExportError(said("torch.resize"), said("export.no_layers.fix"))
     return F.interpolate(x, sizes, mode="bilinear", align_corners=False, antialias=bool(antialias))
 
 

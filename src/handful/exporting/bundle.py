@@ -24,6 +24,7 @@ from handful.exporting import MAX_ERROR, Opened, Order, Written, exporters
 from handful.files import shown, to_json
 from handful.inference import Predictor
 from handful.runs import Run
+from handful.words import both
 
 _REQUIREMENTS = {"image": "numpy\nonnxruntime\npillow\n", "audio": "numpy\nonnxruntime\nsoundfile\nsoxr\n"}
 
@@ -155,7 +156,7 @@ def _logits(folder: Path, files: list[Path]) -> np.ndarray:
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise ExportError(f"the bundle's predict.py failed: {last[0]}", "pip install the bundle's requirements.txt")
+        raise ExportError(*both("export.predict_failed", why=last[0]))
     return np.array([json.loads(line) for line in done.stdout.splitlines()])
 
 

@@ -17,6 +17,7 @@ from handful.exporting.onnx import Onnx
 from handful.files import atomic_write
 from handful.registry import optional
 from handful.runs import Run
+from handful.words import both, said
 
 SHARES = (1.0, 0.5, 0.25)  # of the layers, the largest first, until answers stay the same
 
@@ -29,15 +30,12 @@ class Fp16(Onnx):
     tolerance = MAX_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
-        onnx = optional("onnx", "learn", "fp16")
+        onnx = optional("onnx", "learn", said("extra.export", format="fp16"))
         proto = onnx.load_model(run.file("model.onnx"), load_external_data=False)
         dims = {name: int(np.prod(tensor.dims)) for name, tensor in _network.weights(proto).items()}
         names = sorted({layer.input[1] for layer in _network.layers(proto)}, key=lambda name: -dims[name])
         if not names:
-            raise ExportError(
-                f"{run.result['model']} has no layers that fp16 serves: what is large in it needs fp32",
-                "use --format onnx",
-            )
+            raise ExportError(*both("export.no_layers", model=str(run.result["model"]), format="fp16"))
         path = folder / self.file
         files, expected = vectors(run.path)
         notes: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from handful.inference import Predictor
 from handful.metrics import paired
 from handful.registry import optional
 from handful.runs import Run
+from handful.words import Number, Sentence, both, said
 
 MAX_DROP = 0.01  # of the accuracy; and
 MAX_LOST = 2  # files: more of both is refused
@@ -66,16 +67,14 @@ class Int8(Onnx):
     tolerance = LOSSY_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
-        optional("onnx", "learn", "INT8")
+        optional("onnx", "learn", said("extra.export", format="INT8"))
         trained = Predictor.load(run.path)
         calibration = _labelled.training(run)
-        notes = []
+        notes: list[str] = []
         if calibration.of == "test vectors":
-            notes.append(
-                f"the training files are no longer at {run.result['data']['path']}: calibrated on the run's "
-                f"{len(calibration.files)} test vectors alone"
-            )
-            order.say(f"warning: {notes[0]}")
+            at = str(run.result["data"]["path"])
+            notes.append(said("export.uncalibrated", path=at, n=len(calibration.files)))
+            order.say(said("say.warning", what=notes[0]))
         with tempfile.TemporaryDirectory(prefix="handful-int8-") as place:
             quantiser = _Quantiser(run, Path(place), _read(trained, calibration).items)
             measured = _read(trained, _labelled.scored(run))
@@ -124,11 +123,13 @@ def _best(quantiser: _Quantiser, trained: Predictor, measured: _Items, order: Or
     least = min((drop for _, drop in tried), key=lambda drop: (-drop["change"]["value"], drop["error"]))
     change = least["change"]
     raise ExportError(
-        f"INT8 costs too much: {least['right_fp32']} of {least['n']} {least['of']} right in fp32, {least['right']} in INT8 "
-        f"({100 * change['value']:+.1f} points, 95 % interval {100 * change['low']:+.1f} to {100 * change['high']:+.1f}), even with "
-        f"{least['fp32_layers']} of {least['layers']} layers left in fp32",
-        "use --format onnx or fp16, or take it as it is with --accept-drop",
-    )
+        said(
+            "export.costly", of=Sentence(f"export.{least['of'].replace(' ', '_')}"), change=Number(change["value"], "change"),
+            low=Number(change["low"], "bound"), high=Number(change["high"], "bound"), kept=least["fp32_layers"],
+            **{key: least[key] for key in ("right_fp32", "right", "n", "layers")},
+        ),
+        said("export.costly.fix"),
+    )  # fmt: skip
 
 
 def _drop(expected: np.ndarray, found: np.ndarray, measured: _Items) -> dict[str, Any]:
@@ -161,10 +162,7 @@ class _Quantiser:
         self.layers = _network.layers(self.proto)
         self.pixels = _network.pixels(self.proto)
         if not self.layers:
-            raise ExportError(
-                f"{run.result['model']} has no layers that INT8 serves: what is large in it needs fp32",
-                "use --format onnx",
-            )
+            raise ExportError(*both("export.no_layers", model=str(run.result["model"]), format="INT8"))
         self.source = place / "folded.onnx"
         onnx.save_model(self.proto, self.source)
 
@@ -197,7 +195,7 @@ class _Quantiser:
         yield frozenset()
         if len(names) < 3:
             return
-        order.say("INT8 in all layers costs too much; trying mixed precision")
+        order.say(said("export.trying_mixed"))
         yield frozenset((names[0], names[-1]))
         part = _Items(measured.items[:16], measured.owner[:16], measured.labels[: measured.owner[:16].max() + 1], "")
         groups = [tuple(map(str, group)) for group in np.array_split(names, min(len(names), MAX_TRIALS))]

@@ -20,6 +20,7 @@ from handful.graph import run_threads
 from handful.inference import Predictor
 from handful.registry import optional
 from handful.runs import Run
+from handful.words import both, said
 
 NOTE = "proven in fp32: compile it with INFERENCE_PRECISION_HINT=f32, newer processors use bfloat16 otherwise"
 
@@ -33,7 +34,7 @@ class OpenVino:
     tolerance = MAX_ERROR
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
-        ov = optional("openvino", "openvino", "an OpenVINO export")
+        ov = optional("openvino", "openvino", said("extra.export", format="OpenVINO"))
         model = ov.Core().read_model(str(run.file("model.onnx")))
         model.set_rt_info(to_json(Predictor.load(run.path).metadata), ["handful"])
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,13 +51,13 @@ class OpenVino:
         return Written(path, (NOTE,))
 
     def open(self, path: Path) -> Opened:
-        ov = optional("openvino", "openvino", "reading OpenVINO")
+        ov = optional("openvino", "openvino", said("extra.reading", file=path.name))
         core = ov.Core()
         try:
             model = core.read_model(str(path / "model.xml"))
             metadata = json.loads(model.get_rt_info(["handful"]).astype(str))
         except (RuntimeError, ValueError) as error:
-            raise ExportError(f"{path.name} cannot be read", "export it again") from error
+            raise ExportError(*both("export.unreadable", file=path.name)) from error
         compiled = core.compile_model(
             model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": run_threads(None)}
         )

@@ -20,7 +20,7 @@ from handful.exporting import MAX_ERROR, Elsewhere, Opened, Order, Written, expo
 from handful.files import sha256_file, to_json
 from handful.inference import Predictor
 from handful.runs import Run
-from handful.words import said
+from handful.words import both, said
 
 NOTE = (
     "open it over HTTP: python -m http.server --bind 127.0.0.1 --directory {folder}; index.html?check repeats the proof"
@@ -54,7 +54,7 @@ class Page:
         try:
             metadata = json.loads((path / "model.json").read_text(encoding="utf-8"))["metadata"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ExportError(f"{path.name}/model.json cannot be read", "export it again") from error
+            raise ExportError(*both("export.unreadable", file=f"{path.name}/model.json")) from error
         return Opened(metadata, predictor.logits)
 
 

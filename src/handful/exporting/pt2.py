@@ -17,6 +17,7 @@ from handful.files import atomic_path, to_json
 from handful.inference import Predictor
 from handful.registry import optional
 from handful.runs import Run
+from handful.words import both, said
 
 
 class Pt2:
@@ -29,8 +30,8 @@ class Pt2:
     programs = True
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
-        torch = optional("torch", "torch", "a pt2 export")
-        onnx = optional("onnx", "learn", "a pt2 export")
+        torch = optional("torch", "torch", said("extra.export", format="pt2"))
+        onnx = optional("onnx", "learn", said("extra.export", format="pt2"))
         proto = onnx.load_model(run.file("model.onnx"), load_external_data=False)
         network, item = _torch_graph.module(proto), _torch_graph.example(proto)
         metadata = to_json(Predictor.load(run.path).metadata)
@@ -44,7 +45,7 @@ class Pt2:
         return Written(path)
 
     def open(self, path: Path) -> Opened:
-        torch = optional("torch", "torch", "reading a pt2 file")
+        torch = optional("torch", "torch", said("extra.reading", file=path.name))
         extra = {"handful.json": ""}
         try:
             with warnings.catch_warnings():
@@ -52,7 +53,7 @@ class Pt2:
                 network = torch.export.load(str(path), extra_files=extra).module()
             metadata = json.loads(extra["handful.json"])
         except Exception as error:  # torch raises what its zip reader and its parser raise
-            raise ExportError(f"{path.name} cannot be read", "export it again") from error
+            raise ExportError(*both("export.unreadable", file=path.name)) from error
 
         def infer(items: np.ndarray) -> np.ndarray:
             with torch.no_grad():

@@ -18,6 +18,7 @@ from handful.files import atomic_path, to_json
 from handful.inference import Predictor
 from handful.registry import optional
 from handful.runs import Run
+from handful.words import both, said
 
 NOTE = "TorchScript is deprecated by PyTorch: for new programs use pt2 or onnx"
 
@@ -32,8 +33,8 @@ class TorchScript:
     programs = True
 
     def write(self, run: Run, folder: Path, order: Order) -> Written:
-        torch = optional("torch", "torch", "a TorchScript export")
-        onnx = optional("onnx", "learn", "a TorchScript export")
+        torch = optional("torch", "torch", said("extra.export", format="TorchScript"))
+        onnx = optional("onnx", "learn", said("extra.export", format="TorchScript"))
         proto = onnx.load_model(run.file("model.onnx"), load_external_data=False)
         metadata = to_json(Predictor.load(run.path).metadata)
         network, item = _torch_graph.module(proto), _torch_graph.example(proto)
@@ -45,7 +46,7 @@ class TorchScript:
         return Written(path, (NOTE,))
 
     def open(self, path: Path) -> Opened:
-        torch = optional("torch", "torch", "reading TorchScript")
+        torch = optional("torch", "torch", said("extra.reading", file=path.name))
         extra = {"handful.json": ""}
         try:
             with warnings.catch_warnings():
@@ -53,7 +54,7 @@ class TorchScript:
                 network = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
             metadata = json.loads(extra["handful.json"])
         except (RuntimeError, ValueError, OSError) as error:
-            raise ExportError(f"{path.name} cannot be read", "export it again") from error
+            raise ExportError(*both("export.unreadable", file=path.name)) from error
 
         def infer(items: np.ndarray) -> np.ndarray:
             with torch.no_grad():

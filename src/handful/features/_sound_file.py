@@ -21,7 +21,7 @@ import numpy as np
 
 from handful.errors import FileError, MissingExtra
 from handful.registry import optional
-from handful.words import Number, Said, said
+from handful.words import Number, Said, reason, said
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 64
@@ -166,7 +166,7 @@ def _binary(source: Path | bytes) -> Iterator[BinaryIO]:
     try:
         file = open(source, "rb", buffering=0)  # libsndfile reads from the same descriptor: nothing may be read ahead
     except OSError as error:
-        message = said("file.closed", reason=error.strerror or str(error))
+        message = said("file.closed", reason=reason(error))
         raise FileError(message, said("file.closed.fix")) from error
     with file:
         yield file
@@ -245,7 +245,7 @@ def _sndfile_blocks(sound: Any, stream: SoundStream) -> Iterator[np.ndarray]:
 @contextlib.contextmanager
 def _open_av(file: BinaryIO, demuxer: str) -> Iterator[SoundStream]:
     try:
-        av = optional("av", "phone", "sound from telephones and browsers (M4A, AAC, MP4, WebM)")
+        av = optional("av", "phone", said("extra.phone_sound"))
     except MissingExtra as error:
         raise FileError(error.message, error.hint, kind="format") from error
     try:

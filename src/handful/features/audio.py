@@ -21,7 +21,7 @@ from handful.features import _sound_augment as change
 from handful.features import _sound_edges, _spectra, close_hashes, frontends
 from handful.features._sound_file import MAX_RATE_HZ, MAX_VALUE, MIN_RATE_HZ, SoundStream, open_sound
 from handful.graph import Graph
-from handful.words import Number, packed, said
+from handful.words import Number, both, packed, said
 
 DEFAULT_RATE_HZ = 16_000
 DEFAULT_SECONDS = 5.0
@@ -138,13 +138,12 @@ class AudioFrontend:
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
-                raise UsageError(f"{name} is {getattr(self, name)}", f"{name} goes from {low} to {high}")
+                given = str(getattr(self, name))
+                raise UsageError(*both("sound.bounds", name=name, given=given, low=str(low), high=str(high)))
         if self.features not in ("mel", "mfcc", "spectrogram"):
-            raise UsageError(f"there are no features called {self.features!r}", "known: mel, mfcc, spectrogram")
+            raise UsageError(*both("sound.features", name=repr(self.features)))
         if self.n_mfcc > self.n_mels:
-            raise UsageError(
-                f"n_mfcc ({self.n_mfcc}) is above n_mels ({self.n_mels})", f"n_mfcc goes up to {self.n_mels}"
-            )
+            raise UsageError(*both("sound.mfcc", n_mfcc=self.n_mfcc, n_mels=self.n_mels))
 
     @classmethod
     def for_files(cls, durations_seconds: Sequence[float], rates_hz: Sequence[int], **overrides: Any) -> Self:

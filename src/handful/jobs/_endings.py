@@ -11,8 +11,6 @@ anything else          it crashed: tried once more, then failed with its last wo
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 import time
 from dataclasses import replace
@@ -68,13 +66,15 @@ def _starved(job: Job, key: str, measured: str) -> Job:
 def _complained(job: Job, log: Log, code: int) -> Job:
     lines = log.tail(TAIL_LINES)
     error, hint = told(lines)
-    if "(MemoryError" in (error or ""):
+    said = said_by(job.folder) if error else None
+    cause = (said or {}).get("cause")
+    if cause == "memory":
         return _starved(job, "job.memory", "job.memory_peak")
-    if os.strerror(errno.ENOSPC) in (error or ""):
-        return replace(over(job, "interrupted", error, hint, True), said=said_by(job.folder))
+    if cause == "disk":
+        return replace(over(job, "interrupted", error, hint, True), said=said)
     last = next((line for line in reversed(lines) if line.strip()), "it failed without a word")
     failed = over(job, "failed", error or last, hint, resumable=code == BUSY)
-    return replace(failed, said=said_by(job.folder) if error else None, tail=() if error else tuple(lines))
+    return replace(failed, said=said, tail=() if error else tuple(lines))
 
 
 def _crashed(job: Job, code: int, log: Log) -> Job:

@@ -11,13 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from handful.files import shown, to_json
 from handful.jobs._record import Progress
+from handful.words import Said, unpacked
 
 STRIDE = 1000  # lines between two remembered places
 WINDOW_S = 120.0  # of work from which the rest is estimated
@@ -28,7 +29,7 @@ _NAMES = {"train_loss": "loss", "train_accuracy": "accuracy"}
 
 @dataclass(frozen=True)
 class LogLine:
-    """`time`: seconds since 1970 at which the worker said it."""
+    """`time`: seconds since 1970 at which the worker said it; `text`: as `Said` where it told the sentence."""
 
     n: int
     time: float
@@ -80,15 +81,24 @@ class Log:
         self._path = path
         self._places = [0]  # byte offsets of lines 0, STRIDE, 2 * STRIDE, ...
         self._lock = threading.Lock()
+        self._events = Growing(path.with_name("events.jsonl"))
+        self._said: dict[str, Any] = {}  # lines of the worker -> their sentences
 
     def part(self, after: int, limit: int) -> LogPart:
         found: list[LogLine] = []
         with self._lock:
+            self._said |= {
+                e["text"]: e["said"] for e in map(_parsed, self._events.fresh()) if e.get("said") and e.get("text")
+            }
             for number, line in self._from(max(after, 0)):
                 if len(found) == limit:
                     break
-                found.append(_logged(number, line))
+                found.append(self._told(_logged(number, line)))
         return LogPart(found, found[-1].n + 1 if found else max(after, 0))
+
+    def _told(self, line: LogLine) -> LogLine:
+        sentence = unpacked(self._said.get(line.text))
+        return replace(line, text=sentence) if isinstance(sentence, Said) else line
 
     def _from(self, after: int) -> Iterator[tuple[int, bytes]]:
         """(number, line) from number `after` on."""
@@ -234,10 +244,12 @@ def mark_beginning(folder: Path) -> None:
 
 
 def said_by(folder: Path) -> dict[str, Any] | None:
-    """What the last worker said of its end, as `words.packed` has it."""
+    """What the last worker said of its end, as `words.packed` has it, and its `cause`: "memory", "disk" or ""."""
     events = [_parsed(line) for line in Growing(folder / "events.jsonl").fresh()[-20:]]
     last = events[-1] if events else {}
-    return {"error": last.get("message"), "hint": last.get("hint")} if last.get("kind") == "error" else None
+    if last.get("kind") != "error":
+        return None
+    return {"error": last.get("message"), "hint": last.get("hint"), "cause": last.get("cause")}
 
 
 def told(lines: list[str]) -> tuple[str | None, str | None]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from handful.errors import BusyError, HandfulError
 from handful.files import to_json
+from handful.words import both, reason
 
 _LOCK = ".queue.lock"
 
@@ -41,19 +42,15 @@ def hold(root: Path) -> Any:
         root.mkdir(parents=True, exist_ok=True)
         file = open(root / _LOCK, "a+", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
-        raise HandfulError(
-            f"{root} cannot be written ({error.strerror})", "set HANDFUL_HOME to a folder that can be written"
-        ) from error
+        raise HandfulError(*both("job.home_closed", folder=str(root), reason=reason(error))) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         other = holder(root) or {}
-        at = f" at {other['url']}" if other.get("url") else ""
-        raise BusyError(
-            f"another handful (pid {other.get('pid', 'unknown')}) works on these projects{at}",
-            f"open {other['url']}" if other.get("url") else "use that one, or stop it",
-        ) from None
+        url, pid = other.get("url"), str(other.get("pid", "?"))
+        told = both("job.home_held_at", pid=pid, url=url) if url else both("job.home_held", pid=pid)
+        raise BusyError(*told) from None
     write(file, None)
     return file
 

@@ -27,12 +27,16 @@ from handful.jobs._following import Following, LogPart, Series, mark_beginning
 from handful.jobs._hold import hold, let_go, write
 from handful.jobs._record import Job
 from handful.jobs._shelf import Shelf
-from handful.words import said
+from handful.words import Said, both, reason, said
 
 TICK_S = 0.1  # between two looks at the workers
 TELL_S = 1.0  # between two writings of how far a job is
 _MORE = {"train": ("--resume",)}  # what makes a command go on; the others begin anew and find what was cached
 _USUAL = ("as usual",)
+
+
+def _state(job: Job) -> Said:
+    return said(f"state.{job.state}")
 
 
 class Queue:
@@ -164,7 +168,7 @@ class Queue:
         """
         project = project.absolute()
         if project.parent != self.root or not project.is_dir():
-            raise HandfulError(f"there is no project {project.name!r}", "reload the page: it may have been deleted")
+            raise HandfulError(*both("job.no_project", name=repr(project.name)))
         words = list(argv) if argv else list(args)
         if not argv and "--json" not in words:
             words.insert(words.index("--") if "--" in words else len(words), "--json")
@@ -184,7 +188,7 @@ class Queue:
                 shutil.rmtree(folder, ignore_errors=True)
                 if isinstance(error, HandfulError):
                     raise
-                raise HandfulError(f"{folder} cannot be made ({error.strerror})", "free some space") from error
+                raise HandfulError(*both("job.no_folder", folder=str(folder), reason=reason(error))) from error
             self._put(job, saved=True)
         return self.get(job_id)
 
@@ -193,7 +197,7 @@ class Queue:
         with self._changed:
             job = self.get(job_id)
             if job.state not in ("running", "pausing", "paused"):
-                raise HandfulError(f"the job is {job.state}, not running", "only a running job can be paused")
+                raise HandfulError(*both("job.not_running", state=_state(job)))
             if job.state == "running":
                 self._put(replace(job, state="pausing"))
         return self.get(job_id)
@@ -213,7 +217,7 @@ class Queue:
                     progress=None, resumable=False,
                 ))  # fmt: skip
             elif not job.active:
-                raise HandfulError(f"the job is {job.state}: there is nothing to go on with", "start another one")
+                raise HandfulError(*both("job.nothing_left", state=_state(job)))
         return self.get(job_id)
 
     def stop(self, job_id: str) -> Job:
@@ -234,7 +238,7 @@ class Queue:
         with self._changed:
             job = self.get(job_id)
             if job.active:
-                raise BusyError(f"the job is {job.state}", "stop it first")
+                raise BusyError(*both("job.active", state=_state(job)))
             gone = job.folder.with_name(f".gone-{job.id}")  # from here on it is deleted, whatever happens
             with contextlib.suppress(FileNotFoundError):
                 os.replace(job.folder, gone)
@@ -245,7 +249,7 @@ class Queue:
         """Drop the jobs of a project whose folder goes away. Raises BusyError while one of its workers exists."""
         with self._changed:
             if self.busy(project):
-                raise BusyError("a job of the project is running", "stop it first")
+                raise BusyError(*both("job.project_busy"))
             for job in self.list(project):
                 self._drop(job)
 
@@ -372,7 +376,7 @@ class Queue:
             mark_beginning(job.folder)
             self._backend.start(job.folder, attempt, command, environment)
         except (OSError, HandfulError) as error:
-            why = error.strerror or str(error) if isinstance(error, OSError) else error.message
+            why = reason(error) if isinstance(error, OSError) else error.message
             self._put(_endings.over(started, "failed", said("job.unstarted", reason=why), resumable=True))
 
     def _ended(self, job: Job, worker: Worker) -> None:

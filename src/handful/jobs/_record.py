@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from handful.errors import HandfulError
 from handful.files import atomic_write, to_json
+from handful.words import both
 
 FORMAT = 1
 State = Literal["queued", "running", "pausing", "paused", "stopping", "stopped", "interrupted", "failed", "done"]
@@ -139,4 +140,4 @@ def _seal(job: Job, key: bytes) -> str:
 
 
 def unknown(job_id: str) -> HandfulError:
-    return HandfulError(f"there is no job {job_id!r}", "reload the page: it may have been deleted")
+    return HandfulError(*both("job.unknown", id=repr(job_id)))

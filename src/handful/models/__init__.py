@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from handful.errors import MissingExtra, UsageError
 from handful.graph import Graph
 from handful.registry import Registry
+from handful.words import both
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,7 +160,7 @@ class Network(Model):
     def sized(self, size: int) -> Network:
         """This network for pictures of `size` pixels. Raises UsageError where its weights are for one size only."""
         if size != self.input_size and not self.any_size:
-            raise UsageError(f"{self.name} sees pictures of {self.input_size} pixels only", "leave out --input-size")
+            raise UsageError(*both("model.fixed_size", model=self.name, size=self.input_size))
         return replace(self, input_size=size)
 
     def on(self, frontend: Frontend) -> Network:
@@ -225,15 +226,13 @@ def find(name: str) -> Model:
         return models.get(name)
     parts = tuple(models.get(part) for part in name.split("+"))
     if sum(isinstance(part, Network) for part in parts) > 1:
-        raise UsageError(
-            f"{name!r} joins two networks", "join one network with extractors, e.g. squeezenet1_0+statistics"
-        )
-    both = tuple(m for m in parts[0].modalities if all(m in part.modalities for part in parts))
+        raise UsageError(*both("model.two_networks", name=repr(name)))
+    shared = tuple(m for m in parts[0].modalities if all(m in part.modalities for part in parts))
     return Concatenation(
         name=name,
         family="concatenation",
         parts=parts,
-        modalities=both,
+        modalities=shared,
         input_size=max(part.input_size for part in parts),
     )
 

@@ -24,6 +24,7 @@ from handful.files import atomic_write, cache_dir, sha256_file
 from handful.graph import OPSET, Graph, session
 from handful.models import Network, Weights, digest, facts
 from handful.registry import optional
+from handful.words import both, said
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,7 @@ _ONNX_HINT = "a backbone takes one float32 [N, 3, H, W] and gives one [N, width]
 
 def backbone(model: Network, weights: Weights | None) -> tuple[ModelProto, int]:
     """The ONNX backbone of `model` with `weights` (None: seeded random numbers) and the width of its embedding."""
-    onnx = optional("onnx", "learn", f"the backbone {model.name}")
+    onnx = optional("onnx", "learn", said("extra.backbone", name=model.name))
     if weights is not None and weights.path.suffix.lower() == ".onnx":
         return own_backbone(weights.path, model.input_size)
     path = _cache_path(model, weights)
@@ -110,7 +111,7 @@ def to_onnx(module: nn.Module, shape: int | Sequence[int], output: str) -> bytes
     """
     from handful.models._trace import write
 
-    torch = optional("torch", "torch", "converting a network to ONNX")
+    torch = optional("torch", "torch", said("extra.converting"))
     shape = (3, shape, shape) if isinstance(shape, int) else shape
     pictures = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
     threads = torch.get_num_threads()
@@ -126,16 +127,14 @@ def to_onnx(module: nn.Module, shape: int | Sequence[int], output: str) -> bytes
     found = session(content).run(None, {"pictures": pictures.numpy()})[0][1:]
     error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
     if not error < TOLERANCE:
-        raise WeightsError(
-            f"the converted network differs from torch by {error:.1e}", "choose another network, or other weights"
-        )
+        raise WeightsError(*both("convert.differs", error=f"{error:.1e}"))
     return content
 
 
 def _dynamo(module: nn.Module, pictures: torch.Tensor, output: str) -> bytes:
     """torch's own exporter, for networks that `_trace` does not know."""
-    torch = optional("torch", "torch", "converting a network to ONNX")
-    optional("onnxscript", "learn", "converting a network to ONNX")
+    torch = optional("torch", "torch", said("extra.converting"))
+    optional("onnxscript", "learn", said("extra.converting"))
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             module,
@@ -173,7 +172,7 @@ def quiet() -> Iterator[None]:
 
 def own_backbone(path: Path, input_size: int) -> tuple[Any, int]:
     """A user's ONNX file as a backbone for pictures of `input_size`; refused when it is anything else than one."""
-    onnx = optional("onnx", "learn", f"the backbone {path.name}")
+    onnx = optional("onnx", "learn", said("extra.backbone", name=path.name))
     try:
         proto = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(proto)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from handful.errors import UsageError
 from handful.models import Network, Weights, models
 from handful.registry import late, optional
+from handful.words import both, said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,14 +65,12 @@ class SoundNetwork(Network):
         """
         chosen, bands = features or self.features, n_mels or self.n_mels
         if chosen not in self.choices:
-            raise UsageError(f"{self.name} cannot see --features {chosen}", f"--features {' or '.join(self.choices)}")
+            raise UsageError(*both("model.features", model=self.name, features=chosen, known=list(self.choices)))
         if bands % self.groups:
             below, above = bands - bands % self.groups, bands - bands % self.groups + self.groups
             fitting = [m.name for m in models if _same_family(m, self) and bands % m.groups == 0]  # type: ignore[attr-defined]
-            raise UsageError(
-                f"{self.name} splits the mel bands into {self.groups} groups, and {bands} cannot be split so",
-                f"--n-mels {below} or {above}; with {bands} bands: {', '.join(fitting)}",
-            )
+            numbers = {"groups": self.groups, "bands": bands, "below": below, "above": above}
+            raise UsageError(*both("model.bands", model=self.name, fitting=fitting, **numbers))
         return cast("Frontend", replace(cast("AudioFrontend", frontend), features=cast("Any", chosen), n_mels=bands))
 
     def on(self, frontend: Frontend) -> Network:
@@ -96,7 +95,7 @@ def _same_family(model: Any, network: Network) -> bool:
 
 def create(build: Build, bands: int, classes: int) -> nn.Module:
     """A random network for float32 [N, 1, bands, frames], to logits [N, classes]."""
-    optional("torch", "torch", "building a sound network")
+    optional("torch", "torch", said("extra.building", name=said("extra.sound_network")))
     return build(bands, classes)
 
 

@@ -20,6 +20,7 @@ from handful.files import atomic_write, cache_dir
 from handful.models import Network, Weights, facts, models
 from handful.models._facts import signature
 from handful.registry import optional
+from handful.words import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +68,7 @@ def read_state(path: Path) -> State:
 
 def _read_pickle(path: Path) -> State:
     loaded = _inner(_unpickled(path))
-    torch = optional("torch", "torch", f"reading {path.name}")
+    torch = optional("torch", "torch", said("extra.reading", file=path.name))
     if not isinstance(loaded, dict) or not loaded or not all(torch.is_tensor(value) for value in loaded.values()):
         raise WeightsError(
             f"{path.name} holds something else than named tensors",
@@ -78,7 +79,7 @@ def _read_pickle(path: Path) -> State:
 
 def _unpickled(path: Path, allowed: Sequence[type] = ()) -> Any:
     """What a pickle holds: tensors, containers and objects of `allowed` classes, nothing that runs."""
-    torch = optional("torch", "torch", f"reading {path.name}")
+    torch = optional("torch", "torch", said("extra.reading", file=path.name))
     try:
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)  # the only torch.load of the package
@@ -91,7 +92,7 @@ def read_modules(path: Path, allowed: Sequence[type]) -> State:
     """The tensors of a pickled module, alone or under "ema" or "model", that is made of `allowed` classes; or as `read_state`."""
     if path.suffix.lower() == ".safetensors":
         return read_state(path)
-    torch = optional("torch", "torch", f"reading {path.name}")
+    torch = optional("torch", "torch", said("extra.reading", file=path.name))
     loaded = _unpickled(path, allowed)
     if isinstance(loaded, dict):
         loaded = next((loaded[key] for key in ("ema", "model") if isinstance(loaded.get(key), torch.nn.Module)), None)
@@ -190,7 +191,7 @@ def build(model: Network, weights: Weights | None, seed: int = 0) -> nn.Module:
 
     The last layer may be absent from the file, have another number of classes, or another form: it is random then.
     """
-    torch = optional("torch", "torch", f"building {model.name} from its weights")
+    torch = optional("torch", "torch", said("extra.building", name=model.name))
     if weights is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.models import Network, models
 from handful.registry import optional
+from handful.words import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +27,7 @@ Blocks = Callable[[Any], "Sequence[nn.Module]"]
 
 def create(name: str, classes: int) -> nn.Module:
     """torchvision's module called `name` with random weights and a head of `classes` outputs."""
-    torchvision = optional("torchvision", "torch", f"building {name}")
+    torchvision = optional("torchvision", "torch", said("extra.building", name=name))
     module: nn.Module = getattr(torchvision.models, name)(weights=None, num_classes=classes)
     return module
 

@@ -21,7 +21,7 @@ from handful.errors import WeightsError
 from handful.files import cache_dir, place, sha256_file
 from handful.models import Network, Weights
 from handful.models._download import DownloadError, Progress, difference, download
-from handful.words import said
+from handful.words import reason, said
 
 # What is fetched without being asked for: as much as a user waits for at the first run.
 UNASKED_BYTES = 50_000_000
@@ -114,15 +114,15 @@ def offline() -> bool:
 
 
 def _from_path(path: Path) -> Weights:
-    hint = "give a .safetensors file, a plain torch state dict (.pth) or an ONNX backbone (.onnx), or none"
+    hint = said("weights.file.fix")
     if not path.is_file():
-        raise WeightsError(f"there is no weight file {path}", hint)
+        raise WeightsError(said("weights.missing", path=str(path)), hint)
     if path.suffix.lower() not in _KINDS:
-        raise WeightsError(f"{path.name} is no kind of weight file that handful reads", hint)
+        raise WeightsError(said("weights.kind", file=path.name), hint)
     try:
         return Weights(path, path.name, sha256_file(path))
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror})", hint) from error
+        raise WeightsError(said("weights.closed", path=str(path), reason=reason(error)), hint) from error
 
 
 def at_hand(model: Network) -> bool:

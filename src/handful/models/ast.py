@@ -17,6 +17,7 @@ from handful.features.banks import Kaldi, kaldi_log_mel
 from handful.models import Network, models
 from handful.models._extras import library
 from handful.registry import late
+from handful.words import both
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,16 +64,12 @@ class SpectrogramTransformer(Network):
             UsageError: other features, mel bands or longer windows than the weights were made with.
         """
         if features not in (None, "mel") or n_mels not in (None, BANK.n_mels):
-            said = f"--features {features}" if features not in (None, "mel") else f"--n-mels {n_mels}"
-            raise UsageError(
-                f"{self.name} cannot see {said}", f"it hears {BANK.n_mels} mel bands: leave out --features and --n-mels"
-            )
+            wish = f"--features {features}" if features not in (None, "mel") else f"--n-mels {n_mels}"
+            raise UsageError(*both("model.own_bands", model=self.name, wish=wish, bands=BANK.n_mels))
         audio = cast("AudioFrontend", frontend)
         if audio.seconds > LONGEST_SECONDS:
-            raise UsageError(
-                f"{self.name} cannot hear {audio.seconds:g} s at once",
-                f"--seconds 10, or less; up to {LONGEST_SECONDS} s",
-            )
+            seconds = f"{audio.seconds:g}"
+            raise UsageError(*both("model.window", model=self.name, seconds=seconds, most=str(LONGEST_SECONDS)))
         changed = replace(audio, sample_rate_hz=BANK.rate_hz, features="mel", n_mels=BANK.n_mels)
         return cast("Frontend", changed)
 

@@ -13,6 +13,7 @@ from handful.models import Network, models
 from handful.models._torchvision import pooled_body, replace_last
 from handful.models.efficientnet import blocks
 from handful.registry import optional
+from handful.words import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def create(classes: int) -> nn.Module:
     """Random `ghost_efficientnet_v2_s`: float32 [N, 3, H, W] to logits [N, classes]."""
-    optional("torchvision", "torch", "building ghost_efficientnet_v2_s")
+    optional("torchvision", "torch", said("extra.building", name="ghost_efficientnet_v2_s"))
     from handful.models._ghost_modules import GhostEfficientNet
 
     return GhostEfficientNet(classes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.models._torchvision import add, headless, replace_fc
 from handful.registry import optional
+from handful.words import said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 def create(name: str, classes: int) -> nn.Module:
     """torchvision's module with random weights, without auxiliary classifiers."""
-    torchvision = optional("torchvision", "torch", f"building {name}")
+    torchvision = optional("torchvision", "torch", said("extra.building", name=name))
     make = getattr(torchvision.models, name)
     module: nn.Module = make(
         weights=None, num_classes=classes, aux_logits=False, init_weights=False, transform_input=False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from handful.models import Network, models
 from handful.models._torchvision import add, pooled_body, replace_last
 from handful.registry import optional
+from handful.words import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +66,7 @@ SEPARABLE = (
 
 def create_v1(classes: int) -> nn.Module:
     """Random `mobilenet_v1`: float32 [N, 3, H, W] to logits [N, classes]; 4,231,976 parameters with 1,000 classes."""
-    optional("torch", "torch", "building mobilenet_v1")
+    optional("torch", "torch", said("extra.building", name="mobilenet_v1"))
     from torch import nn
 
     def conv(before: int, after: int, kernel: int, stride: int, groups: int = 1) -> list[nn.Module]:

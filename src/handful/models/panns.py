@@ -17,6 +17,7 @@ from handful.errors import UsageError, WeightsError
 from handful.features.banks import Slaney, slaney_filters, slaney_log_mel, windowed_fourier
 from handful.models import Network, Weights, models
 from handful.registry import late, optional
+from handful.words import both, said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,10 +59,8 @@ class PannsNetwork(Network):
             UsageError: other features or mel bands than the weights were made with.
         """
         if features not in (None, "mel") or n_mels not in (None, BANK.n_mels):
-            said = f"--features {features}" if features not in (None, "mel") else f"--n-mels {n_mels}"
-            raise UsageError(
-                f"{self.name} cannot see {said}", f"it hears {BANK.n_mels} mel bands: leave out --features and --n-mels"
-            )
+            wish = f"--features {features}" if features not in (None, "mel") else f"--n-mels {n_mels}"
+            raise UsageError(*both("model.own_bands", model=self.name, wish=wish, bands=BANK.n_mels))
         audio = cast("AudioFrontend", frontend)
         changed = replace(audio, sample_rate_hz=BANK.rate_hz, features="mel", n_mels=BANK.n_mels)
         return cast("Frontend", changed)
@@ -110,7 +109,7 @@ def adopt(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def create(kind: str, classes: int) -> nn.Module:
     """A random network for float32 [N, 1, frames, 64], to logits [N, classes]."""
-    optional("torch", "torch", f"building panns_{kind}")
+    optional("torch", "torch", said("extra.building", name=f"panns_{kind}"))
     from handful.models import _panns_modules
 
     make: Callable[[int], nn.Module] = getattr(_panns_modules, kind)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from handful.models._torchvision import add, headless, replace_fc
 from handful.models._torchvision import create as create_from_torchvision
 from handful.registry import optional
+from handful.words import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def create(name: str, classes: int) -> nn.Module:
     """torchvision's module with random weights; it computes its widths with tensors, which no meta device can."""
-    torch = optional("torch", "torch", f"building {name}")
+    torch = optional("torch", "torch", said("extra.building", name=name))
     device = torch.get_default_device()
     with torch.device("cpu"):
         made = create_from_torchvision(name, classes)

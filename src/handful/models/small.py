@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.models import Network, models
 from handful.registry import optional
+from handful.words import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,7 @@ CHANNELS = (32, 64, 128, 256)
 
 def create(classes: int) -> nn.Module:
     """Random `small_cnn`: float32 [N, 3, H, W] with H, W of at least 16 to logits [N, classes]."""
-    optional("torch", "torch", "building small_cnn")
+    optional("torch", "torch", said("extra.building", name="small_cnn"))
     from torch import nn
 
     blocks = []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from handful.errors import UsageError
 from handful.models import Model, Network, models
 from handful.registry import optional
+from handful.words import meant, said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +24,9 @@ PREFIX = "timm/"
 
 
 def create(name: str, classes: int) -> nn.Module:
-    module: nn.Module = optional("timm", "timm", f"building timm/{name}").create_model(name, num_classes=classes)
+    module: nn.Module = optional("timm", "timm", said("extra.building", name=f"timm/{name}")).create_model(
+        name, num_classes=classes
+    )
     return module
 
 
@@ -75,10 +78,8 @@ def network(name: str) -> Model:
     timm = optional("timm", "timm", f"{PREFIX}{name}")
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
-        raise UsageError(
-            f"timm has no model called {name!r}",
-            f"did you mean {' or '.join(PREFIX + match for match in near)}?" if near else "",
-        )
+        hint = meant([PREFIX + match for match in near]) if near else ""
+        raise UsageError(said("model.not_in_timm", name=repr(name)), hint)
     config = timm.get_pretrained_cfg(name)
     repository = config.hf_hub_id or ""
     return Network(

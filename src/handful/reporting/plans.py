@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from handful.reporting.words import Name, Number, Sentence, Words
+from handful.words import Said, both
 
 NAMED = 3  # classes in a sentence
 FEW = 5  # samples of a class with which a test says something
@@ -49,8 +50,8 @@ def _rounded(seconds: float) -> Sentence:
     return Sentence("plan.hours", {"digits": Number(round(seconds / 3600, 1), "count")})
 
 
-def problems(texts: Words, counts: Mapping[str, int], sources: Mapping[str, int]) -> list[str]:
-    """What keeps training from starting.
+def problems(counts: Mapping[str, int], sources: Mapping[str, int]) -> list[tuple[Said, Said]]:
+    """What keeps training from starting, each with what to do.
 
     Args:
         counts: samples of each class.
@@ -58,13 +59,13 @@ def problems(texts: Words, counts: Mapping[str, int], sources: Mapping[str, int]
     """
     there = {name: n for name, n in counts.items() if n}
     if not there:
-        return [texts.text("plan.nothing")]
+        return [both("plan.nothing")]
     if len(there) == 1:
-        return [texts.text("plan.one_class", name=Name(next(iter(there))))]
+        return [both("plan.one_class", name=next(iter(there)))]
     if max(there.values()) < 2:
-        return [texts.text("plan.single_samples")]
+        return [both("plan.single_samples")]
     if max(sources[name] for name in there) < 2:
-        return [texts.text("plan.single_takes")]
+        return [both("plan.single_takes")]
     return []
 
 

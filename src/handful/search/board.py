@@ -62,11 +62,12 @@ def _row(standing: Standing, summary: Mapping[str, Any], settings: Mapping[str, 
 
 
 def _unfinished(race: Race, standing: Standing) -> dict[str, Any]:
-    said = dict(standing.candidate.settings)
+    settings = dict(standing.candidate.settings)
+    why = standing.why or said("say.out_of_budget")
     row = race.folds.folds[0]
     return {
-        "name": standing.candidate.name, "model": said["model"], "strategy": said["strategy"],
-        "why": standing.why or "the budget ended before its folds were done",
+        "name": standing.candidate.name, "model": settings["model"], "strategy": settings["strategy"],
+        "why": why, "said": {"why": packed(why)},
         "folds_done": len([f for r, f in standing.logits if r == 0]), "of": len(np.unique(row[row >= 0])),
     }  # fmt: skip
 

@@ -16,6 +16,7 @@ from handful.models import find
 from handful.runs import Teller
 from handful.training.automatic import GRADIENT, WITHOUT_WEIGHTS
 from handful.training.trial import Trial
+from handful.words import both
 
 # From cheap to dear. `NAME:DETAIL` is a probe's head or the number of blocks to fine-tune.
 STRATEGIES = ("prototype", "probe", "probe:mlp", "finetune:0", "finetune:2", "finetune", "scratch")
@@ -93,7 +94,7 @@ def candidates(
         candidate = Candidate(tuple(settings.items()))
         made.setdefault(candidate.id, candidate)
     if not made:
-        raise UsageError("no model goes with any of the strategies", "networks: `handful models`; --strategies probe")
+        raise UsageError(*both("error.no_models_fit"))
     return sorted(made.values(), key=lambda c: c.cost)
 
 
@@ -102,7 +103,7 @@ def varies(names: Iterable[str]) -> None:
     for name in names:
         if name in SHARED:
             option = "--" + name.replace("_", "-")
-            raise UsageError(f"{name} is the same for all rows of a race", f"give it once: {option} VALUE")
+            raise UsageError(*both("error.same_for_all", name=name, option=option))
 
 
 def _known(model: str) -> bool:
@@ -117,7 +118,7 @@ def _blocks(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise UsageError(f"finetune:{text} is not understood", "write finetune:2 for the last two blocks") from None
+        raise UsageError(*both("error.finetune_blocks", text=text)) from None
 
 
 def default_models(recipe: Recipe, teller: Teller) -> list[str]:

@@ -33,6 +33,7 @@ from handful.training.automatic import CONCERNS, belonging
 from handful.training.evaluation import Scored
 from handful.training.record import reset_peak_memory
 from handful.training.trial import Trial, summary
+from handful.words import both, packed, said, unpacked
 
 _BEHIND = 0.01  # p value of the paired test at which a row is given up before its folds are complete
 _SIZE = {"model", "strategy", "parameters", "latency_ms", "bytes"}  # without which a row cannot be ranked
@@ -152,7 +153,7 @@ class Race:
         trial = Trial(self.recipe_of(candidate), Teller(progress=progress), self.dataset)
         trial.prepare(check, self.folds)
         if [s.file for s in trial.prepared.samples] != [s.file for s in first.prepared.samples]:
-            raise HandfulError("it cannot read all of the samples", "mend what `handful check` finds")
+            raise HandfulError(*both("error.unread_samples"))
         return trial
 
     # -- the directory ---------------------------------------------------------------------------------------------
@@ -211,7 +212,7 @@ class Race:
             self._take(standing, _read(path))
         size, why = _read(place / "size.json"), _read(place / "why.json")
         standing.size = size if isinstance(size, dict) and size.keys() >= _SIZE else {}
-        standing.why = why if isinstance(why, str) else ""
+        standing.why = str(unpacked(why) or "")  # text: an earlier release wrote it
         self._since -= self.spent - before
         return standing
 
@@ -299,19 +300,19 @@ class Race:
             trial = self._trial(standing.candidate)
             (self._go_quick if trial.strategy.quick else self._go_slow)(trial, standing, row)
         except OutOfBudget:
-            self.teller.say(f"{name}: the budget ended before its folds were done")
+            self.teller.say(said("say.colon", what=name, more=said("say.out_of_budget")))
             return
         except HandfulError as error:  # not kept: weights may be there at the next start
             hint = "" if isinstance(error, UsageError) else error.hint
-            standing.why = f"{error.message}: {hint}" if hint else error.message
+            standing.why = said("say.colon", what=error.message, more=hint) if hint else error.message
         if standing.why:
-            self.teller.say(f"{name}: {standing.why}")
+            self.teller.say(said("say.colon", what=name, more=standing.why))
         elif row == 0:
             s = self.scored(standing, slice(0, 1), "").summary["score"]
-            repeat = f", first of {len(self.folds.folds)} repeats" if len(self.folds.folds) > 1 else ""
-            self.teller.say(
-                f"{name}: {s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f}){repeat}, {standing.cost():.1f} s"
-            )
+            figures = {key: f"{s[key]:.3f}" for key in ("value", "low", "high")} | {"seconds": f"{standing.cost():.1f}"}
+            several = len(self.folds.folds) > 1
+            found = said("say.scored_first" if several else "say.scored", repeats=len(self.folds.folds), **figures)
+            self.teller.say(said("say.colon", what=name, more=found))
 
     def _go_quick(self, trial: Trial, standing: Standing, row: int) -> None:
         """A frozen model: all folds at once, in the first row with the model that is measured, which is kept before its folds."""
@@ -345,13 +346,13 @@ class Race:
                 self._keep(standing, "size", standing.size)
             self._note(standing, row, {fold: logits[0, held[0]]}, seconds)
             if row == 0 and done + 1 < len(parts) and self._behind(standing, p.labels):
-                standing.why = f"clearly behind after {done + 1} of {len(parts)} folds"
-                self._keep(standing, "why", standing.why)
+                standing.why = said("say.behind", n=done + 1, of=len(parts))
+                self._keep(standing, "why", packed(standing.why))
                 return
 
     def _note(self, standing: Standing, row: int, found: dict[int, np.ndarray], seconds: float) -> None:
         if not all(np.isfinite(logits).all() for logits in found.values()):
-            raise HandfulError("its answers are not numbers", "try a smaller --learning-rate")
+            raise HandfulError(*both("race.no_numbers"))
         for fold, logits in found.items():
             standing.logits[row, fold] = logits
             standing.seconds[row, fold] = seconds / len(found)

@@ -28,6 +28,7 @@ from handful.search.race import Race, Standing
 from handful.training.automatic import CONCERNS, GRADIENT, JOINED, OF_SOUNDS, WITHOUT_WEIGHTS, check
 from handful.training.heads import heads
 from handful.training.trial import Trial
+from handful.words import said
 
 TRIALS = 30
 _LISTED = 10_000  # combinations that are worth listing, so that none is tried twice
@@ -62,19 +63,19 @@ def read_space(given: Mapping[str, Any]) -> Space:
     import yaml
 
     space: Space = {}
-    for key, said in given.items():
+    for key, text in given.items():
         name = key.replace("-", "_")
         resolve({name: None})
         varies([name])
         if name in ("strategy", "seed"):
             raise UsageError(f"{name} is not tuned", f"give it once: --{name} VALUE")
-        found = re.fullmatch(r"\s*(\S+?)\.\.(\S+?)\s*(log|\[log\])?\s*", said) if isinstance(said, str) else None
+        found = re.fullmatch(r"\s*(\S+?)\.\.(\S+?)\s*(log|\[log\])?\s*", text) if isinstance(text, str) else None
         part: Values | Range
         if found:
             part = _range(name, *found.groups())
         else:
             part = Values(
-                tuple(yaml.safe_load(v) for v in said.split(",") if v.strip()) if isinstance(said, str) else tuple(said)
+                tuple(yaml.safe_load(v) for v in text.split(",") if v.strip()) if isinstance(text, str) else tuple(text)
             )
         ends = part.values if isinstance(part, Values) else (part.low, part.high)
         if not ends:
@@ -252,7 +253,7 @@ class Tuning:
             while len(race.standings) < self.trials and race.left() > self._reserve(fresh):
                 proposed = self._propose(study, rng)
                 if proposed is None:
-                    race.teller.say("everything in the space was tried")
+                    race.teller.say(said("say.tried_all"))
                     break
                 candidate, asked = proposed
                 standing = race.enter(candidate)

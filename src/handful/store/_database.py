@@ -17,6 +17,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, Operationa
 
 from handful.errors import HandfulError, MissingExtra
 from handful.store._tables import VERSION, Row, migrate, refuse_newer
+from handful.words import said
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ def _engine(url: str, path: Path | None) -> sql.Engine:
         try:
             return sql.create_engine(wanted.set(drivername="postgresql+psycopg"), pool_pre_ping=True, max_overflow=20)
         except ImportError as error:
-            raise MissingExtra("an index in PostgreSQL", "postgres", "leave --database away") from error
+            raise MissingExtra(said("extra.postgres"), "postgres", said("extra.postgres_without")) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

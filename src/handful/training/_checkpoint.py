@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import RunError
 from handful.files import atomic_write, to_json
+from handful.words import both
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,12 +63,9 @@ class Checkpoint:
                 state = json.loads((file.metadata() or {})[_KEY])
             tensors = load_file(self.path)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise RunError(f"{self.path} is damaged", "delete it; that part is trained again") from error
+            raise RunError(*both("error.checkpoint_damaged", path=str(self.path))) from error
         if state.pop("identity", None) != self.identity:
-            raise RunError(
-                "the run was begun with other data or settings",
-                "repeat the command that began it, or choose another --run",
-            )
+            raise RunError(*both("error.begun_otherwise"))
         return tensors, state
 
     def remove(self) -> None:

@@ -21,6 +21,7 @@ from handful.training import _memory, _optimise
 from handful.training._checkpoint import Checkpoint
 from handful.training._feed import EVALUATION_BATCH, Pictures, forward, tensor
 from handful.training._steps import LoopSettings, Tell, Training
+from handful.words import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,7 +79,7 @@ def fit_network(
     `checkpoint`, training goes on where that stands, and is kept there from time to time.
     Raises HandfulError if the loss is not finite before anything was learned, or not even one picture fits into memory.
     """
-    torch = optional("torch", "torch", "training a network by gradient")
+    torch = optional("torch", "torch", said("extra.gradient"))
     _memory.tune_allocator()
     held_out = np.zeros(len(labels), bool) if validation is None else np.asarray(validation, bool)
     train, valid = np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -106,7 +107,7 @@ def find_batch_size(
     share: float,
 ) -> int:
     """The largest batch whose forward pass, backward pass and step were run and took at most `share` of the memory."""
-    torch = optional("torch", "torch", "training a network by gradient")
+    torch = optional("torch", "torch", said("extra.gradient"))
     _memory.tune_allocator()
     total, rows = _memory.total_bytes(settings.device), np.arange(len(labels))
     with _threads(settings.threads), torch.random.fork_rng(devices=[]):

@@ -21,6 +21,7 @@ from handful.training._checkpoint import Checkpoint
 from handful.training._feed import EVALUATION_BATCH, Feed, Pictures, forward
 from handful.training._lighter import Lighter
 from handful.training._stopping import Stopping
+from handful.words import both
 
 if TYPE_CHECKING:
     import torch
@@ -197,10 +198,7 @@ class Training:
                     raise
                 held = min(self.part, len(rows))
                 if held == 1:
-                    raise HandfulError(
-                        "there is not enough memory to train on a single sample",
-                        "choose a smaller --input-size, fewer --trainable-blocks or another --model",
-                    ) from error
+                    raise HandfulError(*both("error.single_memory")) from error
             self.part = math.ceil(held / 2)
             self.optimizer.zero_grad(set_to_none=True)
             self._note(_memory.HALVED.format(self.part, held))
@@ -289,9 +287,9 @@ class Training:
         self.trained.note = "; ".join(filter(None, [self.trained.note, text]))
 
     def _diverged(self) -> None:
-        hint = f"lower --learning-rate (it was {self.rate:g})"
+        message, hint = both("error.not_finite", rate=f"{self.rate:g}")
         if self.best is None:
-            raise HandfulError("the loss was not finite in the first epoch", hint)
+            raise HandfulError(message, hint)
         self._note(f"stopped in epoch {self.epoch + 1}: the loss was not finite; {hint}")
 
     def save(self) -> None:

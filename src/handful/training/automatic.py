@@ -67,7 +67,7 @@ def check(recipe: Recipe) -> None:
     if model and model.network is None and recipe.strategy in GRADIENT:
         raise UsageError(said("error.no_network", model=model.name), said("error.no_network.fix"))
     if recipe.strategy in GRADIENT and not torch_is_here():
-        raise MissingExtra(f"--strategy {recipe.strategy}", "torch", "--strategy probe")
+        raise MissingExtra(said("extra.strategy", name=recipe.strategy), "torch", said("extra.strategy_without"))
     if recipe.strategy in GRADIENT and model and model.network:
         _installed(model.network)
 
@@ -81,12 +81,12 @@ def idle(recipe: Recipe, strategy: str, modality: str) -> list[str]:
             "--" + name.replace("_", "-") for name in names if getattr(recipe, name) not in (None, fields[name].default)
         )
 
-    said = []
+    lines: list[str] = []
     if found := given(name for name, strategies in CONCERNS.items() if strategy not in strategies):
-        said.append(f"has no effect with {strategy}: {found}")
+        lines.append(said("say.idle", what=strategy, options=found))
     if modality == "image" and (found := given(OF_SOUNDS)):
-        said.append(f"has no effect with pictures: {found}")
-    return said
+        lines.append(said("say.idle_pictures", options=found))
+    return lines
 
 
 def choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
@@ -127,7 +127,7 @@ def _choose(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice:
         from handful.models._convert import torch_is_here
 
         if not torch_is_here():
-            raise MissingExtra("a pretrained network", "torch", "--weights FILE.safetensors of a SqueezeNet")
+            raise MissingExtra(said("extra.pretrained"), "torch", said("extra.pretrained_without"))
         raise WeightsError(said("error.no_weights"), said("error.no_weights.fix"))
     name = WITHOUT_WEIGHTS[frontend.domain]
     why = said("why.without")
@@ -176,12 +176,12 @@ def _convertible(network: Network, weights: Weights | None, recipe: Recipe, grad
     if not gradient and _ready(network, weights, recipe):
         return
     _installed(network)
-    without = "leave out --model"
+    without = "extra.other_model"
     if network.graph is not None:
-        without = "--weights FILE.safetensors"
+        without = "extra.own_weights"
     elif recipe.weights:
-        without = "leave out --model and --weights"
-    raise MissingExtra(network.name, "torch", without)
+        without = "extra.other_model_weights"
+    raise MissingExtra(network.name, "torch", said(without))
 
 
 def _library_is_here(network: Network) -> bool:
@@ -191,7 +191,8 @@ def _library_is_here(network: Network) -> bool:
 def _installed(network: Network) -> None:
     """Raises MissingExtra where the library that builds the network is not installed."""
     if not _library_is_here(network):
-        raise MissingExtra(f"{network.name} ({network.licence})", network.extra, "leave out --model")
+        named = said("extra.licensed", name=network.name, licence=network.licence)
+        raise MissingExtra(named, network.extra, said("extra.other_model"))
 
 
 def _ready(network: Network, weights: Weights | None, recipe: Recipe) -> bool:
@@ -218,10 +219,11 @@ def _at_hand(recipe: Recipe, frontend: Frontend, tell: Tell) -> Choice | None:
                 model, weights, strategy, said("why.first", model=model.name, source=said(f"source.{source}"))
             )
         if can_convert:
-            tell(f"no weights of {model.name}: {'; '.join(tried)}")
+            tell(said("say.no_weights", model=model.name, tried="; ".join(tried)))
         else:
-            lacking = MissingExtra(f"{model.name}, pretrained on {SOURCE[frontend.domain]},", "torch")
-            tell(f"{lacking.message}: {lacking.hint}")
+            named = said("extra.pretrained_on", name=model.name, source=said(f"source.{frontend.domain}"))
+            lacking = MissingExtra(named, "torch")
+            tell(said("say.colon", what=lacking.message, more=lacking.hint))
     others = [
         m
         for m in models

@@ -14,6 +14,7 @@ import numpy as np
 from handful.errors import UsageError
 from handful.metrics import intervals, learning_curve, paired
 from handful.training.trial import Trial
+from handful.words import both
 
 DRAWS = 2  # of the training samples, for each fold
 AHEAD = 4  # times the samples there are: beyond, a power law is a guess
@@ -64,10 +65,7 @@ def curve(trial: Trial) -> dict[str, Any]:
 def refuse_slow(trial: Trial) -> None:
     """Raise UsageError where each point would take a training of its own."""
     if not trial.strategy.quick:
-        raise UsageError(
-            f"a learning curve of the strategy {trial.choice.strategy} would take a training for each of its points",
-            "train a probe on the same data: handful train DATA --strategy probe",
-        )
+        raise UsageError(*both("error.slow_curve", strategy=trial.choice.strategy))
 
 
 def _point(hits: np.ndarray, per_class: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from handful.files import Store, cache_dir, to_json
 from handful.graph import Graph, session
 from handful.models import Model, Weights, digest
 from handful.training.reading import Reader
+from handful.words import both
 
 _VERSION = 1
 _WIDTHS = "widths"
@@ -223,7 +224,7 @@ class Embedder:
                     x[a : a + n] = x[b : b + n]
                 filled[i] = filled[first]
         if not filled.all():
-            raise HandfulError("the embedding cache was damaged while it was in use", "run the command again")
+            raise HandfulError(*both("error.cache_damaged"))
         for rows in range(0, len(x), _KEYS):
             np.nan_to_num(x[rows : rows + _KEYS], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         owner = np.repeat(np.arange(len(samples), dtype=np.int32), windows.sum(axis=1))

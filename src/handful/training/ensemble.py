@@ -29,6 +29,7 @@ from handful.training import evaluation, members, record, studies
 from handful.training.embedding import Clock
 from handful.training.evaluation import Scored
 from handful.training.members import Member
+from handful.words import said
 
 FLOOR = 1e-6  # probabilities in run directories have six decimals: what is measured and what ships are cut alike
 KEPT = 1e-3  # of the spread of its logits, within which a member must still give its own answers
@@ -61,7 +62,7 @@ def join(
     with clock.stage("scan"):
         joined = [members.read(path) for path in paths]
         members.fit_together(joined)
-    teller.say(f"joining {len(joined)} runs: {', '.join(member.called for member in joined)}")
+    teller.say(said("say.joining", n=len(joined), names=[member.called for member in joined]))
     run = Run.create(run_path, f"{Path(joined[0].result['data']['path']).name}-{ENSEMBLE}")
     with run.lock():
         with clock.stage("fit"):

@@ -14,14 +14,13 @@ from handful.config import Recipe, to_yaml
 from handful.data import Dataset, Finding, Sample, load_data
 from handful.data.splits import join
 from handful.errors import DataError
-from handful.files import shown
 from handful.metrics import calibration
 from handful.models import figures
 from handful.runs import Run, Teller
 from handful.training import evaluation, record, studies
 from handful.training.evaluation import Scored
 from handful.training.trial import Trial
-from handful.words import packed
+from handful.words import both, packed, said
 
 UNFINISHED = "unfinished"  # folder of a run with what --resume needs; gone when the run is finished
 
@@ -46,7 +45,7 @@ def fit(
     trial = Trial(recipe, teller)
     choice, clock = trial.choice, trial.clock
     test = _test_part(recipe, trial.dataset)
-    trial.teller.say(f"{choice.strategy} on {choice.model.name}: {choice.why}")
+    trial.teller.say(said("say.chosen", strategy=choice.strategy, model=choice.model.name, why=choice.why))
     run = Run.create(run_path, f"{Path(recipe.data).name}-{choice.strategy}", resume)
     with run.lock():
         trial.prepare(run.log)
@@ -115,10 +114,7 @@ def _test_part(recipe: Recipe, dataset: Dataset) -> Dataset | None:
         other = load_data(recipe.test, modality=dataset.modality, pattern=recipe.pattern, classes=None)
         known = [s for s in other.samples if s.label in dataset.classes]
         if not known:
-            raise DataError(
-                f"the test folder has none of the classes {', '.join(map(shown, dataset.classes))}",
-                "name its folders like the training folders",
-            )
+            raise DataError(*both("error.test_classes", names=list(dataset.classes)))
         strange = sorted(set(other.classes) - set(dataset.classes))
         note = Finding("format", "warning", "test_classes", {"names": strange})
         return Dataset(other.root, other.modality, tuple(known), other.findings + ((note,) if strange else ()))

@@ -26,6 +26,7 @@ from handful.training._feed import Pictures
 from handful.training._loop import TrainedNetwork, find_batch_size, fit_network
 from handful.training._steps import LoopSettings
 from handful.training.strategies import Job, Predicted, strategies
+from handful.words import both, said
 
 _BATCH = 32
 _Task = tuple[Network, Weights | None, Pictures, np.ndarray, int]
@@ -42,9 +43,7 @@ class Gradient:
     def __init__(self, job: Job, kind: str) -> None:
         network = job.model
         if not isinstance(network, Network):
-            raise UsageError(
-                f"{job.model.name} cannot be trained by gradient", "choose one network from `handful models`"
-            )
+            raise UsageError(*both("error.no_gradient", model=job.model.name))
         self.job, self.kind, self.network = job, kind, network.on(job.frontend)
         self.candidates: list[dict[str, Any]] = []
         recipe = job.recipe
@@ -280,7 +279,7 @@ def _device(asked: str) -> str:
         return asked
     from handful.registry import optional
 
-    return "cuda" if optional("torch", "torch", "training a network by gradient").cuda.is_available() else "cpu"
+    return "cuda" if optional("torch", "torch", said("extra.gradient")).cuda.is_available() else "cpu"
 
 
 @strategies.register("finetune")

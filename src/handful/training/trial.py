@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from handful.training.embedding import Clock
 from handful.training.evaluation import Scored
 from handful.training.reading import Reader
 from handful.training.strategies import Job, Strategy, strategies
-from handful.words import said
+from handful.words import Said, both, said
 
 REPEATS = ((300, 5), (1000, 2))  # up to so many samples, so many repeats of the cross-validation; above, one
 
@@ -102,33 +103,32 @@ class Trial:
 
 def _enough(samples: list[Sample], dataset: Dataset) -> None:
     counts = Counter(sample.label for sample in samples)
-    where = shown(str(dataset.root))
+    where = str(dataset.root)
     if len(counts) == 1:
-        name = shown(next(iter(counts)))
-        hollow = [f.message for f in dataset.findings if f.kind == "empty" and "the folder" in f.message]
-        only = "; ".join([f"{where} has only one class, {name!r}", *hollow[:3]])
-        raise DataError(only, "add a folder with examples of something else")
+        only: str = said("error.one_class", folder=where, name=repr(shown(next(iter(counts)))))
+        hollow = [f.message for f in dataset.findings if f.name in ("no_pictures_in", "no_sounds_in")]
+        raise DataError(reduce(_and, hollow[:3], only), said("error.one_class.fix"))
     if not counts:
-        rejects = "; ".join(f.message for f in dataset.findings[:3])
-        raise DataError(
-            f"{where} has nothing to train on" + (f": {rejects}" if rejects else ""),
-            "put files into one folder for each class",
-        )
+        nothing, rejects = said("error.nothing_to_train", folder=where), [f.message for f in dataset.findings[:3]]
+        message = said("say.colon", what=nothing, more=reduce(_and, rejects)) if rejects else nothing
+        raise DataError(message, said("error.nothing_to_train.fix"))
     if max(counts.values()) < 2:
-        raise DataError(
-            "every class has a single sample, so nothing can be tested", "add at least four more to each class"
-        )
+        raise DataError(*both("error.single_samples"))
 
 
-def summary(dataset: Dataset) -> str:
+def _and(first: str, then: str) -> str:
+    return said("import.and", first=first, then=then)
+
+
+def summary(dataset: Dataset) -> Said:
     """What was found, in a line."""
-    kind = {"image": "pictures", "audio": "sounds"}.get(dataset.modality, "samples")
+    key = {"image": "say.pictures", "audio": "say.sounds"}.get(dataset.modality, "page.samples")
     counts = dataset.counts
-    listed = ", ".join(f"{shown(name)} {n}" for name, n in list(counts.items())[:8]) + (
-        ", ..." if len(counts) > 8 else ""
-    )
+    listed = [f"{name} {n}" for name, n in list(counts.items())[:8]] + ["..."] * (len(counts) > 8)
+    samples, classes = said(key, n=len(dataset)), said("page.classes", n=len(counts))
+    line = said("say.found", samples=samples, classes=classes, listed=listed)
     groups = len({sample.group for sample in dataset.samples} - {""})
-    return f"{len(dataset)} {kind} in {len(counts)} classes ({listed})" + (f", {groups} groups" if groups else "")
+    return said("say.found_groups", found=line, groups=said("page.groups", n=groups)) if groups else line
 
 
 def _frontend(recipe: Recipe, dataset: Dataset) -> Frontend:
@@ -177,10 +177,7 @@ def arrange(
         name = "untested_single" if n == 1 else "untested_group"
         findings.append(Finding("too-few", "warning", name, {"name": names[c], "n": n}))
     if len(alone) == len(names):
-        raise DataError(
-            "no class can be tested: each lies in a single group",
-            "add samples from another source, or give another --pattern",
-        )
+        raise DataError(*both("error.single_groups"))
     count = recipe.repeats or repeats or next((r for n, r in REPEATS if len(samples) <= n), 1)
     made = plan(labels, groups, grouped, [s.fold for s in samples], seed=recipe.seed, folds=recipe.folds, repeats=count)
     return Prepared(samples, names, labels, groups, grouped, made, findings)
@@ -191,5 +188,5 @@ def _validation(samples: list[Sample]) -> Plan:
     trains = {s.label for s in samples if s.split != "validation"}
     row[[i for i, s in enumerate(samples) if s.label not in trains]] = -1
     if not (row >= 0).any():
-        raise DataError("no class has both training and validation samples", "give each class files in both folders")
+        raise DataError(*both("error.no_validation"))
     return Plan(row[None], said("folds.validation"))

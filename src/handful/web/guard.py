@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handful.web.figures import Counter, Histogram
 from handful.web.problems import FAULT, Problem, document
+from handful.words import said
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # answered without a token: they say nothing but yes or no
@@ -93,7 +94,7 @@ class Failures:
         if len(self._times) > 10_000:
             self._times.clear()
         if len(recent) >= MAX_FAILURES:
-            raise Problem(429, "too many wrong tokens", {"Retry-After": str(int(FAILURE_S))})
+            raise Problem(429, said("web.tokens"), {"Retry-After": str(int(FAILURE_S))})
         if counts:
             self._times[client] = [*recent, now]
 
@@ -189,14 +190,14 @@ class Guard:
         """Raises Problem 421, 403 or what `admit` raises."""
         host = headers.get("host", [])
         if len(host) != 1 or not scope["raw_path"].startswith(b"/") or not self._known(host[0], scope):
-            raise self._refused("host", 421, "this server does not answer to that name")
+            raise self._refused("host", 421, said("web.host"))
         origin = headers.get("origin", [])
         if origin and origin != [f"{scope['scheme']}://{host[0]}"]:
-            raise self._refused("origin", 403, "requests from other pages are refused")
+            raise self._refused("origin", 403, said("web.origin"))
         if headers.get("sec-fetch-site", ["none"])[0] not in ("none", "same-origin") and not self._led_here(
             scope, headers
         ):
-            raise self._refused("origin", 403, "requests from other pages are refused")
+            raise self._refused("origin", 403, said("web.origin"))
         self._admit(scope, headers)
 
     def _led_here(self, scope: Scope, headers: Headers) -> bool:
@@ -222,15 +223,15 @@ class Guard:
         if length.isdigit() and (len(length) > 18 or int(length) > bounds.body):
             raise self._large(bounds)
         if headers.get("content-encoding", ["identity"])[0].lower() != "identity":
-            raise Problem(415, "packed bodies are not read: send it without Content-Encoding")
+            raise Problem(415, said("web.packed"))
 
     def _large(self, bounds: Bounds) -> Problem:
         return self._refused(
             "size",
             413,
-            f"what was sent is larger than {bounds.body / 1e6:,.0f} MB"
+            said("web.sent_large", most=round(bounds.body / 1e6))
             if bounds.body >= 1_000_000
-            else f"what was sent is larger than {bounds.body:,} bytes",
+            else said("web.sent_large_bytes", most=bounds.body),
         )
 
     def _refused(self, reason: str, status: int, words: str) -> Problem:
@@ -249,7 +250,7 @@ class Guard:
                 async with asyncio.timeout(min(bounds.silence, max(left, 0.0))):
                     message = await receive()
             except TimeoutError:
-                raise self._refused("slow", 408, "the body came too slowly") from None
+                raise self._refused("slow", 408, said("web.slow")) from None
             size = len(message.get("body", b""))
             request.read += size
             if request.read > bounds.body:

@@ -33,10 +33,10 @@ def page(api: dict[str, Any], models: list[dict[str, Any]], address: str, token:
     )
 
 
-def plain(title: str, body: str) -> str:
+def plain(title: str, body: str, lang: str = "en") -> str:
     """A whole page, to be answered with POLICY. `title` is text, `body` HTML."""
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<!doctype html><html lang="{lang}"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style><h1>{escape(title)}</h1>{body}</html>"
     )

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from handful.runs import Teller as Teller
+from handful.words import both
 
 
 def curve(run: str | os.PathLike[str], *, lang: str = "en", teller: Teller | None = None) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def curve(run: str | os.PathLike[str], *, lang: str = "en", teller: Teller | Non
     with opened.lock():
         trial = Trial(resolve(load_recipe(opened.file("recipe.yaml"))), Teller(progress=(teller or Teller()).progress))
         if trial.dataset.fingerprint != opened.result["data"]["fingerprint"]:
-            raise DataError("the data have changed since the run was trained", "train again, then ask for its curve")
+            raise DataError(*both("error.data_changed"))
         trial.prepare()
         refuse_slow(trial)
         trial.evaluate()  # settles which candidates there are

@@ -10,6 +10,7 @@ import numpy as np
 from handful.files import atomic_path, data_dir
 from handful.registry import optional
 from handful.runs import Teller
+from handful.words import said
 
 DIGITS = 30  # of each class
 SOUNDS = 12
@@ -20,7 +21,7 @@ def write_digits(folder: Path, per_class: int = DIGITS) -> None:
     """scikit-learn's 8 x 8 handwritten digits (UCI, CC BY 4.0) as PNG files of 64 x 64 pixels in ten class folders."""
     from PIL import Image
 
-    digits = optional("sklearn.datasets", "learn", "the demonstration").load_digits()
+    digits = optional("sklearn.datasets", "learn", said("extra.demo")).load_digits()
     for label in range(10):
         for number, i in enumerate(np.flatnonzero(digits.target == label)[:per_class]):
             pixels = (255 - digits.images[i] * (255 / 16)).astype(np.uint8)
@@ -64,7 +65,7 @@ def demo(folder: Path | None, teller: Teller) -> list[dict[str, Any]]:
     for name, write in (("digits", write_digits), ("generated_sounds", write_sounds)):
         data = place / name
         if not data.is_dir():
-            teller.say(f"writing {name} to {data}")
+            teller.say(said("say.writing", name=name, folder=str(data)))
             write(data)
         run = next(p for i in range(1, 10_000) if not (p := place / "runs" / f"{name}-{i}").exists())
         results.append(train(data, run=run, teller=teller, command="handful demo", weights="none").result)

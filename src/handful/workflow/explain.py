@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from handful.config import several
 from handful.errors import FileError, RunError, UsageError
-from handful.files import atomic_write, sha256_file, shown, to_json
+from handful.files import atomic_write, sha256_file, to_json
 from handful.runs import Run, Teller
+from handful.words import both, reason, said
 
 if TYPE_CHECKING:
     from handful.explaining import Explanation
@@ -72,7 +73,7 @@ def explain(
         raise UsageError(f"limit is {limit}", "give at least 1")
     asked = _given(opened, several(files)) if files else _own(opened, limit, teller)
     if not asked:
-        raise UsageError("there is nothing to explain", f"handful explain {shown(str(opened.path))} FILE...")
+        raise UsageError(*both("error.nothing_to_explain", run=str(opened.path)))
     folder = Path(out).expanduser().absolute() if out else opened.path
     rows: list[dict[str, Any]] = []
     for one, answer in zip(asked, explanations(_model(opened), [one.path for one in asked]), strict=True):
@@ -119,9 +120,7 @@ def _model(run: Run) -> bytes:
     try:
         return run.file("model.onnx").read_bytes()
     except OSError as error:
-        raise RunError(
-            f"model.onnx of {shown(str(run.path))} cannot be read ({error.strerror})", "the run is damaged: train again"
-        ) from error
+        raise RunError(*both("error.model_unreadable", run=str(run.path), reason=reason(error))) from error
 
 
 def _keep(folder: Path, below: str, content: bytes, suffix: str) -> str:
@@ -162,11 +161,11 @@ def _own(run: Run, limit: int, teller: Teller) -> list[_Asked]:
     rows = [_Asked(str(row["file"]), root / str(row["file"]), str(row["label"])) for row in run.rows("samples.jsonl")]
     there = [one for one in rows if one.path.is_file()]
     if len(there) < len(rows):
-        teller.say(f"{len(rows) - len(there)} of {len(rows)} samples are no longer at {shown(str(root))}")
+        teller.say(said("say.samples_gone", n=len(rows) - len(there), of=len(rows), folder=str(root)))
     if not there:
         kept = _raw_files(run)
         if kept:
-            teller.say(f"explaining {min(limit, len(kept))} files that are kept in the run")
+            teller.say(said("say.explaining", n=min(limit, len(kept))))
         return kept[:limit]
     own, right = _unseen(run)
     ranked = sorted((one for one in there if one.name in own), key=lambda one: own[one.name])

@@ -20,6 +20,7 @@ import numpy as np
 from handful.data import media
 from handful.errors import FileError, HandfulError, UsageError
 from handful.files import shown
+from handful.words import Number, both
 
 BATCH = 16  # items in one run of the graph
 MAX_RECORDING_S = 3600.0  # a longer recording is for `handful listen --file`
@@ -163,7 +164,7 @@ class ServedModel:
         except HandfulError:
             raise
         except Exception as error:  # a decoder's own fault
-            raise FileError(f"the decoder failed ({type(error).__name__})") from error
+            raise FileError(*both("file.decoder", how=type(error).__name__)) from error
 
     def _said(self, rows: np.ndarray) -> dict[str, Any]:
         answer = self._predictor.prediction("", rows.mean(axis=0)).to_dict()
@@ -186,10 +187,8 @@ class ServedModel:
 
         seconds = probe(content)[0]
         if seconds > MAX_RECORDING_S:
-            raise FileError(
-                f"lasts {seconds / 3600:.1f} hours, up to {MAX_RECORDING_S / 3600:.0f} are answered",
-                "use `handful listen MODEL --file RECORDING --fast`", kind="too-long",
-            )  # fmt: skip
+            hours, most = Number(round(seconds / 3600, 1), "count"), round(MAX_RECORDING_S / 3600)
+            raise FileError(*both("file.too_long", hours=hours, most=most), kind="too-long")
 
     def close(self) -> None:
         """Finish what was begun."""

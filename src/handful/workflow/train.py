@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from handful.config import ENSEMBLE, Recipe, resolve
 from handful.runs import Run as Run
 from handful.runs import Teller as Teller
+from handful.words import both
 
 if TYPE_CHECKING:
     from handful.inference import Predictor
@@ -120,13 +121,10 @@ def started(start: str) -> dict[str, Any]:
     recipe, result = load_recipe(earlier.file("recipe.yaml")), earlier.result
     if result["strategy"] == ENSEMBLE:
         members = [member["run"] for member in result["members"]]
-        raise UsageError(
-            "an ensemble cannot be fine-tuned as a whole",
-            f"fine-tune one of its members, e.g. --from {shlex.quote(members[0])}",
-        )
+        raise UsageError(*both("train.ensemble_start", run=shlex.quote(members[0])))
     network = find(result["model"]).network
     if network is None:
-        raise UsageError(f"{result['model']} has no network that could be fine-tuned", "choose a run with a network")
+        raise UsageError(*both("train.no_network_start", model=str(result["model"])))
     copied = json.loads(earlier.file("backbone.json").read_text(encoding="utf-8")).get("copied")
     weights = recipe.get("weights")
     if result["strategy"] in ("finetune", "scratch"):

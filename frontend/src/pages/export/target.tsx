@@ -61,7 +61,7 @@ export function Target({ project, run, format, card, readOnly, starting, primary
               {t(card ? "export.again" : "export.start")}
             </Button>
           )}
-          {failed && job.hint?.includes("--accept-drop") && !readOnly && (
+          {failed && job.can_accept_drop && !readOnly && (
             <Button look="quiet" busy={starting} onClick={() => onStart(true)}>
               {t("export.anyway")}
             </Button>

@@ -7,13 +7,14 @@ import numpy as np
 from handful.registry import optional
 from handful.training.heads import Fitted, Head, Problem, Step, choose, heads, inner_logits
 from handful.training.heads.ridge import scaling
+from handful.words import said
 
 COSTS = (1.0, 10.0, 100.0)
 _GAMMA = 0.5
 
 
 def _train(problem: Problem, mask: np.ndarray, cost: float) -> Head:
-    svc = optional("sklearn.svm", "learn", "the head svm").SVC
+    svc = optional("sklearn.svm", "learn", said("extra.head", name="svm")).SVC
     wanted = mask[problem.sample]
     scale = scaling(problem.x[wanted], problem.blocks)
     x, labels = scale(problem.x[wanted]), problem.labels[problem.sample][wanted]

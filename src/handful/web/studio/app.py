@@ -28,7 +28,7 @@ from handful.web.studio.pages import CARRIED, STATIC, Pages, problem_page
 from handful.web.studio.routes import check, imports, projects, runs, samples, spoken, train, use
 from handful.web.studio.schema import LANGUAGE, MemoryStatus
 from handful.web.studio.session import READ_ONLY, Sessions
-from handful.words import load, retold
+from handful.words import Words, load, said
 from handful.workflow.studio import Studio, collect, machine
 
 HELD = 256_000_000  # bytes of bodies in memory
@@ -49,7 +49,7 @@ class Books:
     def hold(self, size: int) -> None:
         if self.held + size > HELD:
             self.refused.add(reason="memory")
-            raise Problem(429, "too much is being sent at once", {"Retry-After": "1"})
+            raise Problem(429, said("web.busy"), {"Retry-After": "1"})
         self.held += size
 
     def let_go(self, size: int) -> None:
@@ -93,7 +93,7 @@ class Application:
             """A new link for the next `handful studio`, which may bring a folder."""
             given = {"authorization": request.headers.getlist("authorization")}
             if not self.sessions.is_token(given, self.secret):
-                raise Problem(403, "only another `handful studio` on this home may ask for links")
+                raise Problem(403, said("web.no_links"))
             return {"path": self.link(await run_in_threadpool(self.target, wanted.data))}
 
     def target(self, data: str | None) -> str:
@@ -101,7 +101,7 @@ class Application:
         if data is None:
             return "/"
         if self.studio.read_only:
-            raise HandfulError(READ_ONLY, "start it without --read-only")
+            raise HandfulError(*READ_ONLY)
         project, bring = collect.bring_folder(self.studio, Path(data))
         return f"/p/{project}/collect?import={bring}"
 
@@ -111,7 +111,7 @@ class Application:
             if key is not None and request.scope["path"] == "/":
                 return self.sessions.enter(request.scope, key)
             if request.scope["path"].startswith("/api/"):
-                raise Problem(404, "there is no such route", hint="/api/docs lists them")
+                raise Problem(404, said("web.no_route"), hint=said("web.no_route.fix"))
             return await pages.answer(request)
 
         made.add_api_route("/{path:path}", show, methods=["GET"], include_in_schema=False)
@@ -152,34 +152,34 @@ def api(studio: Studio, entry: Callable[[], str | None] = lambda: None) -> FastA
         html = page.plain("The studio's interface", say + example + page.routes(made.openapi()))
         return HTMLResponse(html, headers={"Content-Security-Policy": page.POLICY})
 
-    answered(made)
+    answered(made, _texts)
     made.add_exception_handler(HandfulError, _said)
     return made
 
 
 async def _speaking(request: Request) -> None:
     """The answer is in the language that is asked for. Async: what it sets must be seen by whoever makes the answer."""
-    LANGUAGE.set(spoken(request.headers.get("accept-language", "")))
+    LANGUAGE.set(_texts(request).lang)
+
+
+def _texts(request: Request) -> Words:
+    return load(spoken(request.headers.get("accept-language", "")), "studio")
 
 
 async def _said(request: Request, error: Exception) -> Response:
     assert isinstance(error, HandfulError)
-    texts = load(spoken(request.headers.get("accept-language", "")), "studio")
-    problem = _problem(error)
-    if texts.lang != "en" or not isinstance(error, FileError):  # in English, the file is named in front
-        problem.detail = retold(error.message, texts)
-    problem.more["hint"] = retold(error.hint, texts)
-    return document(problem, request.scope["handful.request_id"])
+    texts = _texts(request)
+    return document(_problem(error, texts.lang), request.scope["handful.request_id"], texts)
 
 
-def _problem(error: HandfulError) -> Problem:
+def _problem(error: HandfulError, lang: str) -> Problem:
     """What the user can mend, with its own status."""
     from handful.projects import NoSpace, NotFound, Outdated, TooLarge
 
     for kind, status in ((NotFound, 404), (TooLarge, 413), (NoSpace, 507), (Outdated, 409), (BusyError, 409)):
         if isinstance(error, kind):
             return Problem(status, error.message, hint=error.hint)
-    return unreadable(error) if isinstance(error, FileError) else impossible(error)
+    return unreadable(error, lang) if isinstance(error, FileError) else impossible(error)
 
 
 def _bounds(studio: Studio) -> Any:

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from handful.files import shown
 from handful.web.problems import Problem
+from handful.words import reason, said
 
 _BLOCK = 1 << 19  # bytes gathered before they are written; what is smaller never is
 _SPARE = 64_000_000  # bytes of the disk that uploads leave free
@@ -39,10 +40,10 @@ async def received(request: Request, folder: Path, limit: int, empty: bool = Fal
 
     Raises Problem 413 above `limit` bytes, 507 where the disk has no room, 400 for an empty body unless it may be `empty`.
     """
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and (len(said) > 18 or int(said) > limit):
+    claimed = request.headers.get("content-length", "")
+    if claimed.isdigit() and (len(claimed) > 18 or int(claimed) > limit):
         raise _large(limit)
-    _room(folder, int(said) if said.isdigit() else 0)
+    _room(folder, int(claimed) if claimed.isdigit() else 0)
     waiting: list[bytes] = []
     size = held = 0
     file: BinaryIO | None = None
@@ -60,7 +61,7 @@ async def received(request: Request, folder: Path, limit: int, empty: bool = Fal
         if file is not None:
             await run_in_threadpool(_write, file, waiting, True)
         if not size and not empty:
-            raise Problem(400, "the file is empty", hint="choose another file")
+            raise Problem(400, said("web.empty"), hint=said("web.empty.fix"))
         yield b"".join(waiting) if file is None else Path(file.name)
     finally:
         if file is not None:
@@ -90,20 +91,21 @@ def _write(file: BinaryIO, parts: list[bytes], last: bool = False) -> None:
 
 
 def _unkept(error: OSError) -> Problem:
-    return Problem(507, f"the file could not be kept ({error.strerror})", hint="free some space")
+    return Problem(507, said("web.unkept", reason=reason(error)), hint=said("web.unkept.fix"))
 
 
 def _room(folder: Path, size: int) -> None:
     found = os.statvfs(folder) if hasattr(os, "statvfs") else None
     free = found.f_bavail * found.f_frsize if found else size + _SPARE
     if free < size + _SPARE:
-        words = f"the disk has {free // 1_000_000:,} MB left, {(size + _SPARE) // 1_000_000:,} MB are needed"
-        raise Problem(507, words, hint="free some space")
+        words = said("web.no_room", free=free // 1_000_000, needed=(size + _SPARE) // 1_000_000)
+        raise Problem(507, words, hint=said("web.no_room.fix"))
 
 
 def _large(limit: int) -> Problem:
-    size = f"{limit // 1_000_000:,} MB" if limit >= 1_000_000 else f"{limit:,} bytes"
-    return Problem(413, f"the file is larger than {size}", hint="send a smaller one, or several")
+    large = limit >= 1_000_000
+    words = said("web.large", most=limit // 1_000_000) if large else said("web.large_bytes", most=limit)
+    return Problem(413, words, hint=said("web.large.fix"))
 
 
 def attachment(path: Path, name: str, kind: str, temporary: bool = False) -> Response:

@@ -22,6 +22,8 @@ from starlette.responses import HTMLResponse, Response
 
 from handful.web import page
 from handful.web.problems import Problem, document
+from handful.web.studio.routes import spoken
+from handful.words import load, retold, said
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 POLICY = (
@@ -73,7 +75,7 @@ class Pages:
         if path in self._files and path not in ("/index.html", _PARTS):
             return await self._sent(self._files[path], request)
         if not _PAGES.fullmatch(path):
-            raise Problem(404, "there is nothing here")
+            raise Problem(404, said("web.nothing"))
         if "/index.html" not in self._files:
             return HTMLResponse(_UNBUILT, 503, {"Content-Security-Policy": page.POLICY})
         answer = await self._sent(self._files["/index.html"], request)
@@ -157,15 +159,16 @@ _UNBUILT = page.plain(
 
 def problem_page(headers: dict[str, list[str]], problem: Problem, request_id: str) -> Response:
     """A problem for whoever asked: a page for people, a document for programs."""
+    texts = load(spoken(next(iter(headers.get("accept-language", [])), "")), "studio")
     if not any("text/html" in value for value in headers.get("accept", [])):
-        return document(problem, request_id)
-    hint = _sentence(str(problem.more.get("hint", "")))
+        return document(problem, request_id, texts)
+    hint = _sentence(retold(problem.more.get("hint", ""), texts))
     shown = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(hint))
-    again = '<p><a href="/">Try again</a></p>' if problem.status == 401 else ""
-    body = f"<p>{shown}</p>{again}"
+    again = f'<p><a href="/">{escape(texts.text("web.again"))}</a></p>' if problem.status == 401 else ""
+    title, body = _sentence(retold(problem.detail, texts)), f"<p>{shown}</p>{again}"
     kept = {name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"}
     return HTMLResponse(
-        page.plain(_sentence(problem.detail), body), problem.status, kept | {"Content-Security-Policy": page.POLICY}
+        page.plain(title, body, texts.lang), problem.status, kept | {"Content-Security-Policy": page.POLICY}
     )
 
 

@@ -422,6 +422,7 @@ class Job(Shape):
     told: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="language -> {error, hint}, where they can be said in it"
     )
+    can_accept_drop: bool = Field(False, description="an export that was refused for what it costs could be kept")
     can_pause: bool = False
     can_resume: bool = False
     can_stop: bool = False
@@ -430,7 +431,7 @@ class Job(Shape):
 class LogLine(Shape):
     n: int
     time: float
-    text: str
+    text: Told
 
 
 class LogPart(Shape):
@@ -596,7 +597,7 @@ class RaceRow(Shape):
 
 class Unfinished(Shape):
     name: str
-    why: str
+    why: Told
     folds_done: int
     of: int
 
@@ -641,7 +642,7 @@ class Moved(Chosen):
 
 
 class Grouped(Chosen):
-    group: str = Field(max_length=200)
+    group: str = Field(max_length=LONG)
 
 
 class SampleProject(Shape):

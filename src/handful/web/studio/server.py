@@ -21,6 +21,7 @@ from handful.errors import BusyError, HandfulError
 from handful.files import data_dir, shown, to_json
 from handful.web.listening import Listener, address, bound, loopback, names, token_for
 from handful.web.studio.app import Application
+from handful.words import both
 from handful.workflow.studio import Limits, Studio
 
 PORT, PORTS = 8420, 20  # the first that is tried, and how many after it
@@ -133,10 +134,7 @@ def link_of_running(folder: Path, data: Path | None = None) -> str:
             return str(known["url"]) + _asked(known, data)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if time.monotonic() > deadline:
-                raise BusyError(
-                    f"another studio holds {folder} and does not answer",
-                    "wait a moment, or end it; --home FOLDER makes another one",
-                ) from error
+                raise BusyError(*both("web.studio_silent", folder=str(folder))) from error
             time.sleep(0.2)
 
 

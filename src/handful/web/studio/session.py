@@ -23,12 +23,12 @@ from handful.errors import HandfulError
 from handful.files import atomic_write, to_json
 from handful.web.guard import Books, Failures, Headers, bearer, same
 from handful.web.problems import Problem
+from handful.words import both, said
 
 KEPT_S = 30 * 86400.0  # a session nobody used for so long is forgotten
 MAX_SESSIONS, MAX_KEYS = 50, 50
-LOCKED = "this studio opens with a link that works once"
-HOW = "run `handful studio` in a terminal: it prints and opens a new link"
-READ_ONLY = "this studio is read-only: nothing can be changed"
+LOCKED, HOW = both("web.locked")
+READ_ONLY = both("web.read_only")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # What is asked with POST and changes nothing.
 _QUESTIONS = re.compile(r"/api/projects/[^/]+/(plan|preview|runs/[^/]+/predict)")
@@ -66,18 +66,16 @@ class Sessions:
         changes = scope["method"] not in _SAFE and not _QUESTIONS.fullmatch(scope["path"])
         if token := bearer(headers):
             if not any(same(token, known) for known in self._tokens):
-                raise self._refused(scope, "that is not the token", counts=True)
+                raise self._refused(scope, said("web.token"), counts=True)
         elif not self._known(headers):
             if scope["path"] == "/" and scope["method"] == "GET" and _brings_key(scope):
                 return  # `enter` looks at it
             raise self._refused(scope, LOCKED, counts=False)
         elif scope["method"] not in _SAFE and headers.get("x-handful") != ["1"]:
             self._books.refused.add(reason="header")
-            raise Problem(
-                403, "changes need the header X-Handful: 1", hint="send it with every POST, PUT, PATCH and DELETE"
-            )
+            raise Problem(403, said("web.header"), hint=said("web.header.fix"))
         if changes and self._read_only and scope["path"] != "/api/link":
-            raise Problem(403, READ_ONLY, hint="start it without --read-only")
+            raise Problem(403, READ_ONLY[0], hint=READ_ONLY[1])
 
     def enter(self, scope: Scope, key: str) -> Response:
         """The key becomes a cookie, and the address bar forgets it. Raises Problem 401 or 429."""
@@ -86,7 +84,7 @@ class Sessions:
         if target is None:
             if self._known(headers):
                 return RedirectResponse("/", 303)
-            raise self._refused(scope, "this link was used already, or is not of this studio", counts=True)
+            raise self._refused(scope, said("web.link_used"), counts=True)
         session = secrets.token_urlsafe(32)
         self._sessions[_hash(session)] = time.time()
         self._save()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
 from handful.files import cache_dir, data_dir
+from handful.words import both, reason
 
 if TYPE_CHECKING:
     from handful.files import Store as Cache
@@ -81,10 +82,7 @@ class Studio:
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise HandfulError(
-                f"{self.folder} cannot be written ({error.strerror})",
-                "set HANDFUL_HOME to a folder that can be written",
-            ) from error
+            raise HandfulError(*both("job.home_closed", folder=str(self.folder), reason=reason(error))) from error
         with contextlib.ExitStack() as undo:
             self.projects = Projects(root, kind_of=sniff, describe=describe, changed=self._changed, write=not read_only)
             undo.callback(self.projects.close)

@@ -150,7 +150,10 @@ def _race(path: Path, texts: words.Words) -> dict[str, Any] | None:
         }
         for row in board["rows"]
     ]  # fmt: skip
-    unfinished = [{key: row[key] for key in ("name", "why", "folds_done", "of")} for row in board["unfinished"]]
+    unfinished = [
+        {key: row[key] for key in ("name", "folds_done", "of")} | {"why": words.told(row, "why", row["why"])}
+        for row in board["unfinished"]
+    ]
     return {
         "id": path.parent.name, "made": path.stat().st_mtime, "folds": retold(words.told(board, "folds", board["folds"]), load(texts.lang, "studio")),
         "why": plans.race_why(texts, len(rows), sum(row["tied_with_best"] for row in rows)),

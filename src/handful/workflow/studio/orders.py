@@ -18,7 +18,8 @@ from handful import config
 from handful.config import Recipe, resolve
 from handful.errors import DataError, UsageError
 from handful.folders import KEPT
-from handful.reporting import plans, words
+from handful.reporting import plans
+from handful.words import both, said
 from handful.workflow.studio import records
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 RACE = ("models", "strategies", "vary", "budget")  # settings of a race beside the recipe's
 RACES = "races"
 MOST_EXPLAINED = 100
+ACCEPTABLE = ("export.costly.fix", "export.disagrees_drop.fix")  # hints of exports that --accept-drop would have kept
 _MODEL = re.compile(r"[^/\\.:]*|timm/[\w.-]+", re.ASCII)  # the catalogue's, or one of another library's
 LOOKED_AT = 200  # files whose headers decide what kind of sounds these are
 
@@ -82,10 +84,10 @@ def recipe(project: Project, settings: Mapping[str, Any], preset: str | None, ra
     """
     layers = [config.preset(preset)] if preset else []
     if layers and not race and layers[0].keys() & set(RACE):
-        raise UsageError(f"{preset} is a race", "start it as a comparison")
+        raise UsageError(*both("order.race", name=str(preset)))
     for key in settings:
         if key.replace("-", "_") in config.ELSEWHERE:
-            raise UsageError(f"{key} cannot be set here", "the project decides it")
+            raise UsageError(*both("order.elsewhere", name=key))
     no_files(settings)
     own = [{key: value for key, value in layer.items() if key not in RACE} for layer in [*layers, settings]]
     return resolve(*own, {"modality": project.modality})
@@ -95,9 +97,9 @@ def no_files(settings: Mapping[str, Any]) -> None:
     """Raises UsageError for weights or a model that would be read from a file of this machine, whoever asks."""
     weights, model = settings.get("weights"), str(settings.get("model") or "")
     if weights is not None and str(weights).lower() != "none":
-        raise UsageError("weights cannot be a file here", "choose a model, or weights: none")
+        raise UsageError(*both("order.weights_file"))
     if not all(_MODEL.fullmatch(part) for part in model.split("+")):
-        raise UsageError("a model cannot be a file here", "choose one of the list, or timm/NAME")
+        raise UsageError(*both("order.model_file"))
 
 
 def choose(project: Project, asked: Recipe) -> Choice | None:
@@ -148,9 +150,8 @@ def counted(project: Project) -> tuple[dict[str, int], dict[str, int]]:
 
 def startable(project: Project) -> None:
     """Raises DataError where there is nothing to train on."""
-    if problems := plans.problems(words.load("en"), *counted(project)):
-        message, _, hint = problems[0].partition(": ")
-        raise DataError(message, hint)
+    if problems := plans.problems(*counted(project)):
+        raise DataError(*problems[0])
 
 
 def _data(project: Project) -> list[str]:
@@ -199,7 +200,7 @@ def _compare(project: Project, wish: Wish) -> Order:
 def _names(key: str, value: Any) -> list[str]:
     names = [value] if isinstance(value, str) else value or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{key} is no list of names", f"{key}: ['name', ...]")
+        raise UsageError(*both("order.no_list", name=key))
     if key == "models":
         from handful.models import find
 
@@ -215,11 +216,11 @@ def _varied(asked: Recipe, value: Any) -> dict[str, list[str]]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise UsageError("vary names no settings", "vary: {'n_mels': [20, 40]}")
+        raise UsageError(*both("order.no_vary"))
     found = {}
     for key, values in value.items():
         if not isinstance(values, list) or key.replace("-", "_") in config.ELSEWHERE:
-            raise UsageError(f"{key} cannot be varied so", "vary: {'n_mels': [20, 40]}")
+            raise UsageError(said("order.not_varied", name=key), said("order.no_vary.fix"))
         for one in values:
             no_files({key: one})
             resolve(asked.model_dump(exclude_unset=True), {key: one})
@@ -230,7 +231,7 @@ def _varied(asked: Recipe, value: Any) -> dict[str, list[str]]:
 def _check(project: Project, wish: Wish) -> Order:
     asked = recipe(project, wish.settings, None)
     if not len(project.samples):
-        raise DataError("there is nothing to look at yet", "add some samples")
+        raise DataError(*both("order.nothing_to_check"))
     flags = asked.model_dump(exclude_unset=True, exclude_none=True)
     args = ["check", *_data(project)]
     args += [
@@ -244,7 +245,7 @@ def _export(project: Project, wish: Wish) -> Order:
 
     record = _used(project, wish)
     if not wish.formats:
-        raise UsageError("no format was given", f"known: {', '.join(exporters.names())}")
+        raise UsageError(said("order.no_format"), said("hint.known", names=exporters.names()))
     for name in wish.formats:
         if isinstance(exporter := exporters.get(name), Elsewhere):
             raise UsageError(exporter.unavailable, exporter.how)
@@ -261,7 +262,7 @@ def _explain(project: Project, wish: Wish) -> Order:
     files = [str(project.path(str(sample))) for sample in options.get("samples", [])[:MOST_EXPLAINED]]
     limit = options.get("limit", 8)
     if not 1 <= limit <= MOST_EXPLAINED:
-        raise UsageError(f"limit is {limit}", f"it goes from 1 to {MOST_EXPLAINED}")
+        raise UsageError(*both("order.limit", limit=str(limit), most=MOST_EXPLAINED))
     return Order(["explain", str(record.path), *files, f"--limit={limit}"], wish.title, record.path)
 
 
@@ -273,7 +274,7 @@ def _curve(project: Project, wish: Wish) -> Order:
 
 def _used(project: Project, wish: Wish) -> records.Record:
     if not wish.run:
-        raise UsageError("no run was given", "choose the run to use")
+        raise UsageError(*both("order.no_run"))
     return records.find(project, wish.run)
 
 
@@ -281,10 +282,10 @@ def _only(wish: Wish, known: Mapping[str, type]) -> dict[str, Any]:
     """The options of a command; strange ones are errors."""
     for key, value in wish.settings.items():
         if key not in known:
-            hint = f"known: {', '.join(known)}" if known else "leave it out"
-            raise UsageError(f"{wish.kind} has no option called {key!r}", hint)
+            hint = said("hint.known", names=list(known)) if known else said("error.leave_out.fix")
+            raise UsageError(said("order.no_option", kind=wish.kind, name=repr(key)), hint)
         if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
-            raise UsageError(f"{key} = {value!r} is no {known[key].__name__}", "leave it out for the default")
+            raise UsageError(*both("order.option", name=key, value=repr(value), kind=known[key].__name__))
     return dict(wish.settings)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handful.errors import DataError, FileError
-from handful.words import said
+from handful.words import both, said
 
 if TYPE_CHECKING:
     from handful.workflow.studio import Studio
@@ -222,7 +222,7 @@ def _decoded(path: Path, side: int) -> Iterator[tuple[Any, tuple[int, int]]]:
 def _sound(studio: Studio, project: str, sample: str) -> Path:
     opened = studio.project(project)
     if opened.modality != "audio":
-        raise DataError("pictures have no sound", "ask for /preview")
+        raise DataError(*both("error.no_sound_in_pictures"))
     return opened.path(sample)
 
 

@@ -38,7 +38,7 @@ def plan(
     counted = orders.counted(project)
     answer: dict[str, Any] = {
         "ready": False, "sentence": "", "model": None, "strategy": None, "method": None, "seconds": None, "why": "",
-        "problems": plans.problems(texts, *counted), "notes": plans.notes(texts, *counted),
+        "problems": [texts.text("plan.problem", message=why, hint=fix) for why, fix in plans.problems(*counted)], "notes": plans.notes(texts, *counted),
     }  # fmt: skip
     if importlib.util.find_spec("onnx") is None:
         answer["problems"].append(retold(said("error.no_training"), texts))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import BusyError, HandfulError
 from handful.files import atomic_write, to_json
-from handful.projects import NotFound
+from handful.projects import NotFound, clean_name
 from handful.reporting import advice, evidence, page, words
 from handful.reporting.evidence import Prediction
 from handful.reporting.words import Name, Number, Sentence
@@ -134,7 +134,7 @@ def _named(result: dict[str, Any], texts: words.Words) -> dict[str, str]:
 def rename(studio: Studio, project_id: str, run: str, name: str) -> dict[str, Any]:
     project = studio.project(project_id)
     record = records.find(project, run)
-    record.rename(name.strip() or record.name)
+    record.rename(clean_name(name, "model") if name.strip() else record.name)
     _tell(studio, project)
     return card(record, labels_now(project))
 

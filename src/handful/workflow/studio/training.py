@@ -24,7 +24,7 @@ from handful import config
 from handful.config import Recipe
 from handful.errors import DataError, HandfulError
 from handful.projects import NotFound
-from handful.words import languages, load, unpacked
+from handful.words import both, languages, load, unpacked
 from handful.workflow.studio import orders, records
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def augmentation(studio: Studio, project_id: str, sample: str | None, n: int) ->
 
     project = studio.project(project_id)
     if not len(project.samples):
-        raise DataError("there is no sample to look at yet", "add some samples")
+        raise DataError(*both("order.nothing_to_check"))
     chosen = project.sample(sample) if sample else project.samples[0]
     path = project.path(chosen.id)
     frontend = frontends.get(str(project.modality)).suited([path], {})
@@ -231,7 +231,7 @@ def sweep(studio: Studio, project: Project) -> None:
 
 def shape(job: Job) -> dict[str, Any]:
     """The shape Job of the wire."""
-    progress = job.progress
+    progress, hint = job.progress, (job.said or {}).get("hint")
     return {
         "id": job.id, "project": job.project, "kind": job.kind, "title": "" if job.title == job.kind else job.title,
         "number": records.number(job.run), "state": job.state,
@@ -239,7 +239,7 @@ def shape(job: Job) -> dict[str, Any]:
         "progress": {"stage": progress.stage, "done": progress.done, "of": progress.of} if progress else None,
         "share": job.share, "eta_seconds": job.eta_seconds, "rss_bytes": job.rss_bytes,
         "peak_rss_bytes": job.peak_rss_bytes, "run": job.run, "error": job.error, "hint": job.hint, "told": _told(job),
-        "can_pause": job.can_pause, "can_resume": job.can_resume, "can_stop": job.can_stop,
+        "can_accept_drop": job.state == "failed" and isinstance(hint, dict) and hint.get("key") in orders.ACCEPTABLE, "can_pause": job.can_pause, "can_resume": job.can_resume, "can_stop": job.can_stop,
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from handful.errors import HandfulError
 from handful.extras import EXTRAS
 from handful.projects import NotFound
-from handful.words import Words, load, retold
+from handful.words import Words, both, load, retold
 from handful.workflow.studio import records, runs, shapes
 from handful.workflow.studio.records import Record
 
@@ -74,7 +74,7 @@ class Models:
                 self._users.pop(idle, None)
                 self._held.pop(idle).close()
             elif not self._changed.wait(PATIENCE_S):
-                raise HandfulError("all models are busy", "try again in a moment")
+                raise HandfulError(*both("error.models_busy"))
         if key not in self._held:
             self._held[key] = ServedModel("run", key[0])
         self._held.move_to_end(key)
@@ -262,4 +262,4 @@ def download(studio: Studio, project_id: str, run: str, name: str) -> Download:
                 packed = zip_of(path)  # older releases made none
                 return Download(packed if packed.is_file() else pack(path, record.path.name), name, "application/zip")
             return Download(path, name, "application/octet-stream")
-    raise NotFound("there is no such export", "export it again")
+    raise NotFound(*both("error.no_export"))

@@ -14,6 +14,7 @@ from handful.web.studio import schema
 from handful.web.studio.media import attachment
 from handful.web.studio.routes import BYTES, ProjectId, Spoken, binary, spoken
 from handful.web.studio.routes.runs import RunId
+from handful.words import said
 from handful.workflow.studio import pictures, using
 
 if TYPE_CHECKING:
@@ -74,15 +75,15 @@ def router(studio: Studio) -> APIRouter:
 
 async def bounded(request: Request, most: int) -> bytes:
     """The body; refused as soon as it says or shows that it is larger than `most` bytes."""
-    said = request.headers.get("content-length", "")
+    claimed = request.headers.get("content-length", "")
     parts, size = [], 0
-    if said.isdigit() and int(said) > most:
-        raise Problem(413, f"the file is larger than {most // 1_000_000} MB", hint="send a shorter or smaller one")
+    if claimed.isdigit() and int(claimed) > most:
+        raise Problem(413, said("web.large", most=most // 1_000_000), hint=said("web.large_media.fix"))
     async for part in request.stream():
         size += len(part)
         if size > most:
-            raise Problem(413, f"the file is larger than {most // 1_000_000} MB", hint="send a shorter or smaller one")
+            raise Problem(413, said("web.large", most=most // 1_000_000), hint=said("web.large_media.fix"))
         parts.append(part)
     if not size:
-        raise Problem(400, "the file is empty", hint="choose another file")
+        raise Problem(400, said("web.empty"), hint=said("web.empty.fix"))
     return b"".join(parts)
