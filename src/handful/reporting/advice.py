@@ -22,6 +22,7 @@ POOR_CALIBRATION = 0.1
 SMALL_ECE = 0.03  # below, nobody would notice
 POOR_NOVELTY = 0.5  # share of unknown things that pass as known
 CLASSES_NAMED = 2
+SHORTCUT_CLASSES = 5  # named, of those that a shortcut tells apart
 
 
 def advice(result: dict[str, Any], lang: str = "en", place: str = "") -> list[str]:
@@ -62,17 +63,41 @@ def _about_data(result: dict[str, Any]) -> list[Sentence]:
     if doubtful := result.get("doubtful"):
         first = {key: Name(str(doubtful[0].get(key, ""))) for key in ("file", "label", "suggested")}
         found.append(Sentence("advice.doubtful", {"n": len(doubtful), **first}))
-    for i, row in enumerate(result.get("shortcuts") or []):
-        if row.get("above_chance"):
-            score = (row.get("score") or {}).get("value")
-            values = {"name": shortcut_name(row), "score": Number(score, "percent", ("shortcuts", i, "score", "value"))}
-            found.append(Sentence("advice.shortcut", {**values, "chance": Number(row.get("chance"), "percent")}))
+    found += _about_shortcuts(result)
     if warnings:
         found.append(Sentence("advice.warnings", {"n": len(warnings)}))
     untested = result.get("untested") or []
     if untested:
         found.append(Sentence("advice.untested", {"n": len(untested), "names": Name(", ".join(untested[:5]))}))
     return found
+
+
+def _about_shortcuts(result: dict[str, Any]) -> list[Sentence]:
+    """One sentence, however many there are: what helps is the same."""
+    rows = [(i, row) for i, row in enumerate(result.get("shortcuts") or []) if row.get("above_chance")]
+    if not rows:
+        return []
+    scores = [
+        Number((row.get("score") or {}).get("value"), "percent", ("shortcuts", i, "score", "value")) for i, row in rows
+    ]
+    named = [shortcut_name(row) for _, row in rows]
+    values: dict[str, Any] = {
+        "classes": _listed(result.get("classes") or []),
+        "chance": Number(rows[0][1].get("chance"), "percent"),
+    }
+    if len(rows) == 1:
+        return [Sentence("advice.shortcut", {**values, "name": named[0], "score": scores[0]})]
+    each = [
+        Sentence("advice.shortcut_of", {"name": name, "score": score})
+        for name, score in zip(named, scores, strict=True)
+    ]
+    return [Sentence("advice.shortcuts", {**values, "names": each})]
+
+
+def _listed(names: list[str]) -> Name | Sentence:
+    shown = Name(", ".join(names[:SHORTCUT_CLASSES]))
+    left = len(names) - SHORTCUT_CLASSES
+    return Sentence("change.and_more", {"names": shown, "more": left}) if left > 0 else shown
 
 
 def _about_splits(result: dict[str, Any]) -> list[Sentence]:

@@ -16,6 +16,7 @@ from handful.reporting.words import Sentence, Words
 # What an advice is about -> the section that shows it.
 ABOUT = {
     "advice.errors": "findings", "advice.warnings": "findings", "advice.doubtful": "doubtful", "advice.shortcut": "shortcuts",
+    "advice.shortcuts": "shortcuts",
     "advice.leak": "leak", "advice.untested": "classes", "advice.no_better": "samples", "advice.test_lower": "test",
     "advice.weak_class": "confusion", "advice.weak_class_confused": "confusion", "advice.more": "curve", "advice.double": "curve", "advice.done": "curve",
     "advice.unknown": "unknown", "advice.confidence": "reliability", "advice.wide": "curve",
