@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,9 @@ pytestmark = pytest.mark.web
 # Three small words in a row are a sentence; names of models, formats and files are none, and commands are typed as they are.
 COMMAND = re.compile(r"handful \w+( \w+)?")
 PHRASE = re.compile(r"[a-z]{2,}(?: [a-z]{2,}){2,}")
-# What can be seen or is read aloud, without code and without the log, which is the worker's own and goes into reports of faults.
+# What can be seen or is read aloud, without code.
 SHOWN = """() => {
-    const left = (element) => element.closest("code, pre, script, style, noscript, .job-log");
+    const left = (element) => element.closest("code, pre, script, style, noscript");
     const texts = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) if (!left(walker.currentNode.parentElement)) texts.push(walker.currentNode.textContent);
@@ -69,6 +71,123 @@ def test_nothing_on_a_russian_page_is_english(open_page: Callable[..., Any], ser
     page.goto(f"/api/projects/{trained}/runs/{run}/report?lang=ru")
     found["report"] = foreign(page)
     assert {place: texts for place, texts in found.items() if texts} == {}
+
+
+def russian(page: Any, words: str) -> list[str]:
+    """English sentences of the page once `words` stand on it."""
+    page.get_by_text(words).first.wait_for()
+    return foreign(page)
+
+
+def test_an_import_that_fails_says_why_in_russian(
+    open_page: Callable[..., Any], server: Server, tmp_path: Path
+) -> None:
+    project = server.project("Приём")
+    folder = write_photos(tmp_path / "фото", classes=("красный", "зелёный"), per_class=2, size=32)
+    (folder / "красный" / "заметки.docx").write_bytes(b"no picture at all")
+    (folder / "красный" / "таблица.xlsx").write_bytes(b"PK no table either")
+    (folder / "красный" / "пустой.png").touch()
+    (folder / "красный" / "битый.png").write_bytes((folder / "красный" / "00.png").read_bytes()[:60])
+    (folder / "красный" / "папка.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(99))
+    (folder / "метки.csv").write_text("столбец;другой\nа;б\n", encoding="utf-8")
+    with zipfile.ZipFile(folder / "чужой.zip", "w") as archive:
+        archive.writestr("../наружу.png", b"x")
+    page = open_page(locale="ru-RU")
+    page.goto(f"/p/{project}/collect")
+    page.locator("[data-chooser=folder]").first.set_input_files(folder)
+    preview = page.locator("dialog[open]").last
+    preview.locator(".import-rejects summary").click()
+    assert russian(page, "распакуйте его и перетащите папку") == []
+    reasons = preview.locator(".import-rejects li").all_inner_texts()
+    assert len(reasons) == 6 and all(re.search("[а-я]{3} [а-я]", reason) for reason in reasons), reasons
+    preview.locator(".segments label", has_text="метки.csv").click()
+    assert russian(page, "нет столбца file_name") == []
+
+
+def test_undo_names_what_it_takes_back_in_russian(
+    open_page: Callable[..., Any], server: Server, tmp_path: Path
+) -> None:
+    project = server.project("Отмена")
+    server.fill(project, write_photos(tmp_path / "фото", classes=("алый", "красный", "синий"), per_class=2, size=32))
+    ids = [sample["id"] for sample in server.samples(project)]
+    steps = (
+        ("classes/merge", {"names": ["алый", "красный"], "to": "тёплый"}, "объединение «алый», «красный» в «тёплый»"),
+        ("classes/rename", {"name": "синий", "to": "холодный"}, "переименование класса «синий» в «холодный»"),
+        ("samples/move", {"ids": ids[:3], "label": "новый"}, "перенос 3 примеров в «новый»"),
+        ("classes/delete", {"name": "холодный"}, "удаление класса «холодный» и"),
+    )
+    page = open_page(locale="ru-RU")
+    page.goto(f"/p/{project}/collect")
+    for path, wish, words in steps:
+        server.ask("POST", f"/projects/{project}/{path}", wish)
+        page.get_by_role("button", name=re.compile(f"^Отменить: {words}")).wait_for()
+    for _, _, words in reversed(steps):
+        page.get_by_role("button", name=re.compile(f"^Отменить: {words}")).click()
+        page.get_by_role("button", name=re.compile(f"^Вернуть: {words}")).wait_for()
+        assert foreign(page) == []
+    answer = page.request.post(
+        f"/api/projects/{project}/redo", headers={"X-Handful": "1", "Accept-Language": "ru"}
+    ).json()
+    assert answer["said"].startswith("возврат: объединение") and answer["project"]["undo"].startswith("объединение")
+    refused = page.request.post(
+        f"/api/projects/{project}/undo?action=1", headers={"X-Handful": "1", "Accept-Language": "ru"}
+    ).json()
+    assert "последнее изменение теперь другое: объединение" in refused["detail"] and "сначала" in refused["hint"]
+
+
+def test_an_archive_that_is_refused_says_why_in_russian(
+    open_page: Callable[..., Any], server: Server, tmp_path: Path
+) -> None:
+    page, found = open_page(locale="ru-RU"), {}
+    strange = tmp_path / "проект.zip"
+    with zipfile.ZipFile(strange, "w") as archive:
+        archive.writestr("письмо.txt", "nothing")
+    (tmp_path / "не архив.zip").write_bytes(b"no archive at all")
+    for file, words in ((strange, "нет проекта handful"), (tmp_path / "не архив.zip", "не архив zip")):
+        page.goto("/")
+        page.get_by_role("heading", level=1).wait_for()
+        page.locator("input[type=file]").first.set_input_files(file)
+        found[words] = russian(page, words)
+    assert {words: texts for words, texts in found.items() if texts} == {}
+
+
+def test_a_job_that_fails_says_why_in_russian(
+    open_page: Callable[..., Any], server: Server, trained: str, tmp_path: Path
+) -> None:
+    """Also in its log, and in that of one that went well."""
+    project = server.project("Неудача")
+    server.fill(project, write_photos(tmp_path / "фото", classes=("красный", "зелёный"), per_class=6, size=32))
+    for path in (server.home / "data" / "projects" / project / "media").rglob("*.png"):
+        path.write_bytes(b"spoilt by another program")
+    job = server.ask("POST", f"/projects/{project}/jobs", {"kind": "train", "settings": {"model": "statistics"}})["id"]
+    assert until(lambda: ended(server, job), 240) == "failed"
+    page, found = open_page(locale="ru-RU"), {}
+    for name in (project, trained):
+        page.goto(f"/p/{name}/train")
+        page.locator(".job-details summary").first.click()
+        page.locator(".job-log-line").nth(1).wait_for()
+        found[name] = foreign(page)
+        lines = page.locator(".job-log-line span").all_inner_texts()
+        assert any(re.search("[а-я]{4}", line) for line in lines), lines
+    assert {place: texts for place, texts in found.items() if texts} == {}
+
+
+def test_an_export_that_fails_says_why_in_russian(
+    open_page: Callable[..., Any], server: Server, trained: str
+) -> None:
+    run = server.ask("GET", f"/projects/{trained}/runs")[0]["id"]
+    vectors = server.home / "data" / "projects" / trained / "runs" / run / "vectors.json"
+    kept = vectors.read_bytes()
+    vectors.unlink()
+    try:
+        wish = {"kind": "export", "run": run, "formats": ["onnx"], "title": "onnx"}
+        job = server.ask("POST", f"/projects/{trained}/jobs", wish)["id"]
+        assert until(lambda: ended(server, job), 240) == "failed"
+        page = open_page(locale="ru-RU")
+        page.goto(f"/p/{trained}/export")
+        assert russian(page, "доказать ничего нельзя") == []
+    finally:
+        vectors.write_bytes(kept)
 
 
 def test_what_the_check_found_follows_the_language_of_the_page(open_page: Callable[..., Any], trained: str) -> None:
