@@ -172,9 +172,7 @@ def test_a_job_that_fails_says_why_in_russian(
     assert {place: texts for place, texts in found.items() if texts} == {}
 
 
-def test_an_export_that_fails_says_why_in_russian(
-    open_page: Callable[..., Any], server: Server, trained: str
-) -> None:
+def test_an_export_that_fails_says_why_in_russian(open_page: Callable[..., Any], server: Server, trained: str) -> None:
     run = server.ask("GET", f"/projects/{trained}/runs")[0]["id"]
     vectors = server.home / "data" / "projects" / trained / "runs" / run / "vectors.json"
     kept = vectors.read_bytes()
