@@ -7,7 +7,7 @@ import pytest
 
 from handful.features import Frontend
 from handful.features.audio import AudioFrontend
-from handful.features.image import ImageFrontend
+from handful.features.image import ImageFrontend, scaled
 from handful.graph import Graph, session
 from handful.models import Extractor, find, models
 
@@ -60,6 +60,30 @@ def test_embeddings_are_finite_repeatable_and_alone(model: Extractor, frontend: 
     alone = np.concatenate([run(graph, item[None]) for item in items])
     assert np.abs(alone - together).max() < 1e-3 * max(1.0, np.abs(together).max())
     assert np.abs(together[-1] - together[-2]).max() > 1e-3
+
+
+@pytest.mark.parametrize(("side", "size"), [(224, 96), (97, 64), (64, 96), (5, 3), (1, 4)])
+def test_pictures_are_scaled_as_onnx_says(side: int, size: int) -> None:
+    noise = np.random.default_rng(0).uniform(0, 1, (2, 3, side, side)).astype(np.float32)
+    shape, sizes = ["N", 3, size, size], np.array([size, size], np.int64)
+    g, operator = Graph(), Graph()
+    g.output(scaled(g, g.input("input", "float32", ["N", 3, side, side]), side, size), "y", shape)
+    x = operator.input("input", "float32", ["N", 3, side, side])
+    resized = operator.op("Resize", x, None, None, sizes, axes=[2, 3], mode="linear", antialias=1)
+    operator.output(resized, "y", shape)
+    np.testing.assert_allclose(run(g.build(), noise), run(operator.build(), noise), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["statistics", "random_convolutions"])
+def test_another_engine_says_the_same_of_noise(name: str) -> None:
+    openvino = pytest.importorskip("openvino")
+    model, frontend = find(name), ImageFrontend(size=224)
+    assert isinstance(model, Extractor)
+    graph, _ = build(model, frontend)
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    expected, found = run(graph, items_for(frontend)), np.array(compiled({"input": items_for(frontend)})["embedding"])
+    assert np.abs(expected - found).max() < 1e-3 * np.abs(expected).max()
 
 
 def test_level_does_not_change_what_is_heard() -> None:

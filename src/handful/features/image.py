@@ -194,11 +194,32 @@ class ImageFrontend:
         return str(g.op("Transpose", values, perm=[0, 3, 1, 2]))
 
     def picture(self, g: Graph, x: str, size: int) -> str:
-        if size == self.size:
-            return x
-        return str(
-            g.op("Resize", x, None, None, np.array([size, size], np.int64), axes=[2, 3], mode="linear", antialias=1)
-        )
+        return scaled(g, x, self.size, size)
+
+
+def scaled(g: Graph, x: str, side: int, size: int) -> str:
+    """Pictures float32 [N, C, side, side] as [N, C, size, size], by triangles as wide as what becomes one pixel.
+
+    The operator Resize would say it shorter, but engines differ in it: OpenVINO leaves the smoothing out, and torch weighs the
+    border otherwise.
+    """
+    if size == side:
+        return x
+    weights = g.constant(triangles(side, size))
+    return str(g.op("MatMul", g.op("MatMul", weights, x), g.op("Transpose", weights, perm=[1, 0])))
+
+
+def triangles(side: int, size: int) -> np.ndarray:
+    """Weights float32 [size, side] of `side` pixels in a row for `size`; beyond the ends the last pixel goes on."""
+    step = side / size
+    reach = max(step, 1.0)
+    beyond = int(np.ceil(reach))
+    places = np.arange(-beyond, side + beyond)
+    centres = (np.arange(size) + 0.5) * step
+    heights = np.maximum(0.0, 1 - np.abs(places + 0.5 - centres[:, None]) / reach)
+    weights = np.zeros((size, side))
+    np.add.at(weights, (slice(None), np.clip(places, 0, side - 1)), heights)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 frontends.add("image", ImageFrontend)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 from handful.features._spectra import cepstrum
 from handful.graph import Graph
 from handful.models import Extractor, models
-from handful.models.statistics import small
 from handful.registry import late
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def photo(g: Graph, x: str, frontend: Frontend) -> tuple[str, int]:
     """256 kernels of 5 x 5 over the colours at 64 x 64, answers kept in 4 x 4 fields."""
     rng = np.random.Generator(np.random.PCG64(SEED))
     count = 256
-    picture = small(g, x, 64)
+    picture = frontend.picture(g, x, 64)
     picture = normalised(g, picture, [1, 2, 3])
     weights = rng.standard_normal((count, 3, 5, 5))
     weights -= weights.mean(axis=(1, 2, 3), keepdims=True)
@@ -100,6 +99,7 @@ models.add(
     Extractor(
         name="random_convolutions",
         family="extractors",
+        version=2,
         summary="random kernels, summarised by how often and how much they answer; no weights",
         functions={"image": photo, "audio": sound},
     ),

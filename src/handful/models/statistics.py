@@ -66,11 +66,6 @@ def sound(g: Graph, x: str, frontend: Frontend) -> tuple[str, int]:
     return g.op("Concat", mel, mfcc, axis=1), mel_width + mfcc_width
 
 
-def small(g: Graph, x: str, size: int) -> str:
-    """A picture float32 [N, 3, S, S] scaled to [N, 3, size, size] with anti-aliasing."""
-    return str(g.op("Resize", x, None, None, np.array([size, size], np.int64), mode="linear", antialias=1, axes=[2, 3]))
-
-
 def oriented_gradients(g: Graph, grey: str, size: int, directions: int, cell: int) -> tuple[str, int]:
     """Histograms of gradient directions, normalised over 2 x 2 cells (Dalal & Triggs 2005), from grey [N, 1, S, S].
 
@@ -115,9 +110,9 @@ def colour_cells(g: Graph, picture: str, cells: int) -> tuple[str, int]:
 
 def photo(g: Graph, x: str, frontend: Frontend) -> tuple[str, int]:
     """Gradient directions on cells of 8 pixels of the picture at 96 x 96, and colours in 4 x 4 fields: 3,968 + 96 numbers."""
-    grey = g.op("Conv", small(g, x, 96), np.array([0.299, 0.587, 0.114], np.float32).reshape(1, 3, 1, 1))
+    grey = g.op("Conv", frontend.picture(g, x, 96), np.array([0.299, 0.587, 0.114], np.float32).reshape(1, 3, 1, 1))
     edges, edge_width = oriented_gradients(g, grey, 96, directions=8, cell=8)
-    colours, colour_width = colour_cells(g, small(g, x, 64), 4)
+    colours, colour_width = colour_cells(g, frontend.picture(g, x, 64), 4)
     return g.op("Concat", edges, colours, axis=1), edge_width + colour_width
 
 
@@ -126,6 +121,7 @@ models.add(
     Extractor(
         name="statistics",
         family="extractors",
+        version=2,
         licence="Apache-2.0",
         summary="edge directions and colours, or tones and their change over time; no weights",
         functions={"image": photo, "audio": sound},
