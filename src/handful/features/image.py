@@ -217,8 +217,7 @@ def triangles(side: int, size: int) -> np.ndarray:
     places = np.arange(-beyond, side + beyond)
     centres = (np.arange(size) + 0.5) * step
     heights = np.maximum(0.0, 1 - np.abs(places + 0.5 - centres[:, None]) / reach)
-    weights = np.zeros((size, side))
-    np.add.at(weights, (slice(None), np.clip(places, 0, side - 1)), heights)
+    weights = heights @ np.eye(side)[np.clip(places, 0, side - 1)]
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
