@@ -54,6 +54,34 @@ def test_predict_lines(trained: tuple[Path, dict[str, Any]], photos: Path, tmp_p
     assert set(rows[12]) == {"file", "error"}
 
 
+CONTRACT = {
+    "schema": int, "run": str, "modality": str, "task": str, "model": str, "strategy": str, "why": str, "weights": str | None,
+    "classes": list, "samples": int, "groups": int, "score": dict, "macro_f1": float, "per_class": dict, "test": dict | None,
+    "calibration": dict, "parameters": int, "macs": int | None, "seconds": dict, "peak_rss_bytes": int,
+    "peak_gpu_bytes": int | None, "gpu_share": float | None,
+}  # fmt: skip
+
+
+def test_a_run_has_every_key_also_without_a_test_part(trained: tuple[Path, dict[str, Any]]) -> None:
+    assert all(isinstance(trained[1][key], kind) for key, kind in CONTRACT.items())
+    assert trained[1]["test"] is None and trained[1]["schema"] == 1
+
+
+@pytest.mark.parametrize("words", [["presets"], ["report", "{run}"], ["models", "--recommend"]])
+def test_json_is_one_object_that_says_its_schema(words: list[str], trained: tuple[Path, dict[str, Any]]) -> None:
+    done = handful(*(word.format(run=trained[0]) for word in words), "--json")
+    assert json.loads(done.stdout)["schema"] == 1
+
+
+def test_what_lies_beside_no_run_cannot_be_verified(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    handful("export", trained[0], "--out", tmp_path / "elsewhere")
+    done = handful("verify", tmp_path / "elsewhere" / "model.onnx", check=1)
+    assert (
+        "no test vectors" in done.stderr
+        and "try: give a bundle, a run directory, or a file in RUN/exports" in done.stderr
+    )
+
+
 def test_files_with_a_leading_dash(trained: tuple[Path, dict[str, Any]], photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "red" / "00.png", tmp_path / "--help.png")
     done = handful("predict", trained[0], "--json", "--", "--help.png", cwd=tmp_path)

@@ -139,6 +139,12 @@ def test_per_class_draws_by_seed_and_keeps_groups_apart(photos: Path) -> None:
         load_data(photos, per_class="many")
 
 
+def test_drawing_more_than_there_is_is_said(photos: Path) -> None:
+    (short,) = [f for f in load_data(photos, per_class="9/2/3").findings if f.name == "drawn_short"]
+    assert "--per-class 9/2/3" in short.message and "green 1/3 (test)" in short.message
+    assert not load_data(photos, per_class=12).findings
+
+
 def test_classes_subset_and_its_misspelling(photos: Path) -> None:
     assert load_data(photos, classes=["red"]).classes == ["red"]
     with pytest.raises(UsageError, match="rad"):

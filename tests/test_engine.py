@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from handful.config import load_recipe
 from handful.errors import HandfulError, RunError
 from handful.models import Network, Weights, models
 from handful.training import _memory, _optimise
@@ -393,6 +394,28 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path: Path) -> Non
         (1, 2), (1, 3), (None, 1), (None, 2), (None, 3),
     ]  # fmt: skip
     assert not (resumed.path / "unfinished").exists()
+
+
+def test_a_budget_decides_on_the_epochs(tmp_path: Path) -> None:
+    """What is chosen is written down, so that the run can be repeated without a clock."""
+    import handful
+    from handful.runs import Teller
+
+    photos = write_photos(tmp_path / "photos", per_class=6)
+    settings = {"strategy": "scratch", "epochs": 3, "folds": 2, "input_size": 32, "threads": 1}
+    said: list[str] = []
+    hasty = handful.train(photos, run=tmp_path / "hasty", budget=0.1, teller=Teller(said.append), **settings)
+    chosen = [row for row in hasty._run.rows("metrics.jsonl") if row["event"] == "paced"]
+    assert len(chosen) == 1 and chosen[0]["epochs"] == 1 and hasty.result["head"].startswith("1 epochs")
+    assert "in the time that was given: 1 epochs" in said and any("more than the 0 s" in line for line in said)
+    assert sum(row["event"] == "epoch" for row in hasty._run.rows("metrics.jsonl")) == 3, (
+        "two folds and the final model"
+    )
+    again = handful.train(layers=[load_recipe(hasty.path / "recipe.yaml")], run=tmp_path / "again")
+    for name in ("model.safetensors", "out_of_fold.jsonl"):
+        assert (again.path / name).read_bytes() == (hasty.path / name).read_bytes()
+    patient = handful.train(photos, run=tmp_path / "patient", budget=10_000, **settings)
+    assert patient.result["head"].startswith("3 epochs")
 
 
 def test_without_augmentation_every_epoch_sees_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def of_a_folder(folder: Path) -> Iterator[Finding]:
     os.symlink("/usr/bin/env", photos / "red" / "away.png")
     shutil.copytree(photos / "green", photos / "Green")
     write_sounds(photos, classes=("red",), per_class=2)
-    yield from load_data(photos).findings
+    yield from load_data(photos, per_class=40).findings
     sounds = write_sounds(folder / "sounds", per_class=4)
     (sounds / "hollow").mkdir()
     Image.new("RGB", (32, 32)).save(sounds / "low" / "cover.png")

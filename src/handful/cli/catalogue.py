@@ -122,19 +122,25 @@ def presets(json: Json = False) -> None:
 
     rows = [{"name": name, **content} for name, content in known().items()]
     if json:
-        print_json(rows)
+        print_json({"schema": 1, "presets": rows})
         return
     for row in rows:
         print(f"{row['name']:24}{row['summary']}")
 
 
 @app.command()
-def fetch(name: Annotated[str, typer.Argument(help="a network of the catalogue")]) -> None:
+def fetch(
+    name: Annotated[str, typer.Argument(help="a network of the catalogue")], json: Json = False, quiet: Quiet = False
+) -> None:
     """Get a network's pretrained weights now."""
     from handful.workflow.catalogue import fetch as use_case
 
-    screen = Screen(False, True)
-    print(shown(str(use_case(name, screen.progress, screen.say))))
+    screen = Screen(quiet, True)
+    path = use_case(name, screen.progress, screen.say)
+    if json:
+        print_json({"schema": 1, "name": name, "path": path})
+    else:
+        print(shown(str(path)))
 
 
 @app.command()
@@ -151,7 +157,7 @@ def demo(
     screen = Screen(quiet or json, True)
     results = use_case(run, Teller(screen.say, screen.progress))
     if json:
-        print_json(results)
+        print_json({"schema": 1, "runs": results})
         return
     for result in results:
         print(here("\n".join(lines(result))), end="\n\n")

@@ -37,6 +37,9 @@ def train(
     set: Set = None,
     run: Annotated[Path | None, typer.Option(help="directory to make for the run")] = None,
     resume: Annotated[bool, typer.Option(help="go on in an existing directory after an interruption")] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="time for all of it, e.g. 10m: finetune and scratch take fewer epochs")
+    ] = None,
     lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="ask nothing")] = False,
     json: Json = False,
@@ -49,6 +52,7 @@ def train(
 
     handful train clips --pattern "{label}_{group}_{}" --test new_clips
     """
+    from handful.config import seconds
     from handful.reporting.terminal import lines
     from handful.workflow.train import Teller
     from handful.workflow.train import train as use_case
@@ -56,7 +60,7 @@ def train(
     screen = Screen(quiet, not no_progress)
     done = use_case(
         data, run=run, resume=resume, lang=lang, layers=layers(preset, config, set, None if settings["labels"] else data), teller=Teller(screen.say, screen.progress),
-        command=shlex.join(["handful", *sys.argv[1:]]), **settings,
+        command=shlex.join(["handful", *sys.argv[1:]]), budget=seconds(budget) if budget else None, **settings,
     )  # fmt: skip
     if json:
         print_json(done.result)
@@ -99,6 +103,7 @@ def check(
     strict: Annotated[bool, typer.Option(help="exit 1 when there are errors")] = False,
     json: Json = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Look for trouble in the data; nothing is changed.
 
@@ -109,7 +114,7 @@ def check(
     from handful.workflow.check import Teller
     from handful.workflow.check import check as use_case
 
-    screen = Screen(quiet, True)
+    screen = Screen(quiet, not no_progress)
     result = use_case(data, fix=fix, teller=Teller(screen.say, screen.progress), **settings)
     if json:
         print_json(result)

@@ -109,6 +109,7 @@ def report(
     run: Annotated[str, typer.Argument(help="run directory")],
     open: Annotated[bool, typer.Option("--open", help="show it in the browser")] = False,
     lang: Annotated[str, typer.Option(help="en, ru")] = "en",
+    json: Json = False,
 ) -> None:
     """Make the HTML report of a run again."""
     import os
@@ -116,7 +117,10 @@ def report(
     from handful.workflow.train import report as use_case
 
     path = use_case(run, lang)
-    print(shown(str(path)))
+    if json:
+        print_json({"schema": 1, "report": path})
+    else:
+        print(shown(str(path)))
     if open and not os.environ.get("HANDFUL_NO_BROWSER"):
         import webbrowser
 

@@ -74,7 +74,7 @@ def load_data(
         wanted = {unicodedata.normalize("NFC", name) for name in classes}
         samples = [sample for sample in samples if sample.label in wanted]
     if per_class:
-        samples = _draw(samples, str(per_class), seed)
+        samples = _draw(samples, str(per_class), seed, findings)
     if not samples:
         message, hint = both("error.none_with_class", what=Sentence(f"what.{modality or 'any'}"), folder=str(root))
         loose = [Path(name).stem for name in names if Path(name).suffix.lower() in media.ALL_SUFFIXES][:_NAMES]
@@ -323,7 +323,7 @@ def _of_modality(found: list[tuple[Sample, str]], chosen: str, findings: list[Fi
     return [sample for sample, kind in found if kind == chosen]
 
 
-def _draw(samples: list[Sample], per_class: str, seed: int) -> list[Sample]:
+def _draw(samples: list[Sample], per_class: str, seed: int, findings: list[Finding]) -> list[Sample]:
     """N of each class in shuffled order; for "a/b/c" whole groups, so that the parts share none."""
     try:
         wanted = [int(part) for part in per_class.split("/")]
@@ -343,7 +343,7 @@ def _draw(samples: list[Sample], per_class: str, seed: int) -> list[Sample]:
     for sample in kept:
         # Only parts must not share a group; one part drawn by groups would hold few of them.
         by_class[sample.label][(len(wanted) > 1 and sample.group) or sample.sha256].append(sample)
-    drawn = list(untouched)
+    drawn, short = list(untouched), []
     for number, label in enumerate(sorted(by_class)):
         groups = list(by_class[label].values())
         order = iter(np.random.default_rng([seed, number]).permutation(len(groups)))
@@ -351,7 +351,11 @@ def _draw(samples: list[Sample], per_class: str, seed: int) -> list[Sample]:
             part: list[Sample] = []
             while len(part) < count and (index := next(order, None)) is not None:
                 part += groups[index]
+            if len(part) < count:
+                short.append(f"{label} {len(part)}/{count}" + (f" ({name})" if name else ""))
             drawn += [replace(sample, split=name or sample.split) for sample in part[:count]]
+    if short:
+        findings.append(Finding("too-few", "warning", "drawn_short", {"asked": per_class, "names": short}))
     return sorted(drawn, key=lambda sample: sample.file)
 
 

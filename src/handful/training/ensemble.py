@@ -174,7 +174,7 @@ def _per_group(whole: _Whole) -> dict[str, Any]:
 def _test(whole: _Whole) -> dict[str, Any]:
     probabilities, labels, groups = _tested(whole)
     if not len(labels):
-        return {}
+        return {"test": None}
     part = evaluation.score_part(probabilities, labels, whole.names, groups, whole.seed)
     return {"test": part.pop("score") | part}
 

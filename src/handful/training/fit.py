@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ UNFINISHED = "unfinished"  # folder of a run with what --resume needs; gone when
 
 
 def fit(
-    recipe: Recipe, run_path: Path | None = None, teller: Teller | None = None, command: str = "", resume: bool = False
-) -> Run:
+    recipe: Recipe, run_path: Path | None = None, teller: Teller | None = None, command: str = "", resume: bool = False,
+    budget: float | None = None,
+) -> Run:  # fmt: skip
     """Train, evaluate and save one model.
 
     Args:
@@ -35,6 +37,7 @@ def fit(
         run_path: the directory to make; below the user's data folder when None.
         teller: receives progress.
         command: what to note as the command.
+        budget: seconds for all of it: a training by gradient takes as many epochs as fit in; None: no limit.
 
     Returns:
         The finished run, without report.
@@ -42,6 +45,7 @@ def fit(
     Raises:
         HandfulError: with what to do.
     """
+    began = time.perf_counter()
     trial = Trial(recipe, teller)
     choice, clock = trial.choice, trial.clock
     test = _test_part(recipe, trial.dataset)
@@ -50,7 +54,10 @@ def fit(
     with run.lock():
         trial.prepare(run.log)
         trial.strategy.keep = run.file(UNFINISHED)
+        trial.strategy.deadline = began + budget if budget is not None else None
         scored = trial.evaluate()
+        if budget is not None and not trial.strategy.quick:
+            trial.teller.say(f"in the time that was given: {trial.strategy.note}")
         tested = _score_test(test, trial, scored) if test else None
         found = studies.study(trial, scored)
         with clock.stage("save"):
@@ -62,6 +69,8 @@ def fit(
         run.write("recipe.yaml", to_yaml(_resolved(trial)))
         record.finish(run, result, clock, trial.strategy.quick)
         shutil.rmtree(run.file(UNFINISHED), ignore_errors=True)
+    if budget is not None and (taken := time.perf_counter() - began) > budget:
+        trial.teller.say(f"it took {taken:.0f} s, more than the {budget:.0f} s that were given")
     return run
 
 
@@ -92,7 +101,7 @@ def _result(
         "weights": choice.weights.name if choice.weights else None,
         "classes": prepared.names, "samples": len(prepared.samples), "groups": int(len(np.unique(prepared.groups))),
         **scored.summary,
-        **({"test": tested.summary} if tested else {}),
+        "test": tested.summary if tested else None,
         **_size(trial),
         **found.summary,
         "candidates": trial.strategy.candidates, "findings": [f.to_dict() for f in findings],

@@ -24,13 +24,14 @@ from handful.models import Network, Weights, digest
 from handful.training._checkpoint import Checkpoint
 from handful.training._feed import Pictures
 from handful.training._loop import TrainedNetwork, find_batch_size, fit_network
-from handful.training._steps import LoopSettings
+from handful.training._steps import LoopSettings, Tell
 from handful.training.strategies import Job, Predicted, strategies
 from handful.words import both, said
 
 _BATCH = 32
 _Task = tuple[Network, Weights | None, Pictures, np.ndarray, int]
 EPOCHS = {"finetune": 20, "scratch": 60}
+PACED = 0.8  # of the time that is left goes into epochs, the rest into predictions, studies and saving
 
 
 class Gradient:
@@ -38,6 +39,7 @@ class Gradient:
 
     quick = False
     keep: Path | None = None
+    deadline: float | None = None
     repeats: int | None = 1  # of the cross-validation: each costs as many trainings as there are folds
 
     def __init__(self, job: Job, kind: str) -> None:
@@ -65,9 +67,11 @@ class Gradient:
             "epochs": self.settings.epochs,
             "trainable_blocks": blocks if kind == "finetune" else None,
         }
-        self.note = f"{self.settings.epochs} epochs" + (
-            f", last {blocks} blocks" if kind == "finetune" and blocks > 0 else ""
-        )
+        self.note = self._noted()
+
+    def _noted(self) -> str:
+        blocks = self.settings.trainable_blocks if self.kind == "finetune" else 0
+        return f"{self.settings.epochs} epochs" + (f", last {blocks} blocks" if blocks > 0 else "")
 
     @cached_property
     def _prepare(self) -> Any:
@@ -112,6 +116,7 @@ class Gradient:
         mask: np.ndarray,
         fold: int | None,
         keep: Path | None = None,
+        heard: Tell | None = None,
     ) -> TrainedNetwork:
         rows, stop = np.flatnonzero(mask[self.owner]), None
         trains = mask
@@ -146,7 +151,7 @@ class Gradient:
         if self.job.recipe.batch_size == 0:
             self._size(keep, task)
         checkpoint = Checkpoint(keep / f"{_name(fold)}.safetensors", self._identity(labels, mask)) if keep else None
-        return fit_network(*task, self.settings, tell, stop, checkpoint)
+        return fit_network(*task, self.settings, heard or tell, stop, checkpoint)
 
     def _size(self, keep: Path | None, task: _Task) -> None:
         """Find the batch size, once for all trainings of a run."""
@@ -163,6 +168,29 @@ class Gradient:
                 noted.save({}, {"size": size})
         self.settings = replace(self.settings, batch_size=size)
         self.resolved["batch_size"] = size
+
+    def _pace(self, labels: np.ndarray, groups: np.ndarray, classes: int, trainings: int) -> None:
+        """Choose as many epochs as `trainings` may have before the deadline, once for a run: two are tried and timed."""
+        noted = Checkpoint(self.keep / "epochs.safetensors", "") if self.keep else None
+        asked = self.settings
+        if noted and (found := noted.load()):
+            epochs = int(found[1]["epochs"])
+        else:
+            times = [time.perf_counter()]
+            self.settings = replace(asked, epochs=2, patience=None)
+            everything = np.ones(len(labels), bool)
+            self._train(labels, groups, classes, everything, None, heard=lambda _: times.append(time.perf_counter()))
+            each = times[2] - times[1]
+            begin = max(0.0, times[1] - times[0] - each)  # of every training: weights, head
+            left = PACED * ((self.deadline or 0.0) - time.perf_counter())
+            epochs = min(asked.epochs, max(1, int((left / trainings - begin) / each)))
+            self.job.log(event="paced", epochs=epochs, seconds_per_epoch=each)
+            if noted:
+                noted.save({}, {"epochs": epochs})
+        self.settings = replace(asked, epochs=epochs, batch_size=self.settings.batch_size)
+        self._asked = (self.settings, *self._asked[1:])
+        self.resolved["epochs"] = epochs
+        self.note = self._noted()
 
     def _identity(self, labels: np.ndarray, mask: np.ndarray) -> str:
         """Changes with everything that a training depends on."""
@@ -225,6 +253,10 @@ class Gradient:
 
     def evaluate(self, labels: np.ndarray, groups: np.ndarray, classes: int, plan: Plan) -> np.ndarray:
         held = np.stack([plan.folds[repeat] == fold for repeat, fold, _ in plan.masks()])
+        if self.deadline is not None:
+            start = time.perf_counter()
+            self._pace(labels, groups, classes, len(held) + 1)
+            self.job.clock.add("fit", start)
         logits = plan.gather(self._folds(labels, groups, classes, ~held, held, self.keep))
         start = time.perf_counter()
         self.trained = self._train(labels, groups, classes, np.ones(len(labels), bool), None, self.keep)

@@ -54,6 +54,7 @@ class Probe:
     quick = True
     resolved: dict[str, Any] = {}
     keep: Path | None = None  # unused: embeddings are cached, and the rest is quick
+    deadline: float | None = None  # unused, too
 
     def __init__(self, job: Job, only: str = "") -> None:
         self.job = job

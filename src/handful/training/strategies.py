@@ -56,6 +56,8 @@ class Strategy(Protocol):
     resolved: dict[str, Any]  # recipe fields that were found on the way
     keep: Path | None  # folder in which `evaluate` keeps what took long, and finds it again after an interruption
 
+    deadline: float | None  # of `time.perf_counter`, by which `evaluate` should be done
+
     def load(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[tuple[Sample, FileError]]]:
         """Read the files: (those that could be read, the others with reasons)."""
         ...

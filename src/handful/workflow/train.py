@@ -70,6 +70,7 @@ def train(
     command: str = "",
     lang: str = "en",
     layers: Sequence[dict[str, Any]] = (),
+    budget: float | None = None,
     **settings: Any,
 ) -> TrainedRun:
     """Train one model on a folder: fit, evaluate, save, report.
@@ -80,6 +81,7 @@ def train(
         resume: go on in an existing directory.
         settings: fields of the recipe, e.g. `model="squeezenet1_0"`; see `handful train --help`.
         layers: coarser settings (preset, recipe file), which `settings` override.
+        budget: seconds for all of it: a training by gradient takes as many epochs as fit in; frozen models are quick anyway.
 
     Returns:
         The run; its report lies at `run.report`.
@@ -101,7 +103,7 @@ def train(
     if recipe.start:
         recipe = resolve(started(recipe.start), recipe.model_dump(exclude_unset=True))
     check(recipe)
-    finished = fit(recipe, Path(run) if run else None, teller, command, resume)
+    finished = fit(recipe, Path(run) if run else None, teller, command, resume, budget)
     write(finished.path, lang)
     return TrainedRun(finished)
 

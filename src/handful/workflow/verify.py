@@ -44,6 +44,11 @@ def verify(bundle: str | os.PathLike[str], *, trust: bool = False) -> dict[str, 
             name, path, home = "onnx", place / "model.onnx", place
         else:
             name, path, home = _format(place), place, place.parent.parent
+        if not (home / "vectors.json").is_file():
+            raise ExportError(
+                f"beside {shown(str(bundle))} lie no test vectors, so nothing can be proven",
+                "give a bundle, a run directory, or a file in RUN/exports",
+            )
         exporter = exporters.get(name)
         files, expected = vectors(home)
         if getattr(exporter, "programs", False) and not trust and not remembered(path):
