@@ -14,6 +14,7 @@ from handful.files import atomic_write, shown
 from handful.reporting import elements, figures, words
 from handful.reporting.elements import Html
 from handful.reporting.words import Name, Number, Sentence, Words
+from handful.words import retold
 
 PAGE = "leaderboard.html"
 # Column of the CSV -> where a row has it.
@@ -54,7 +55,7 @@ def render(board: dict[str, Any], texts: Words) -> str:
     return elements.page(
         "leaderboard.html",
         Html(texts),
-        board=board,
+        board=board | {"why": _told(board, texts)},
         summary=_summary(rows),
         tied=sum(bool(row.get("tied_with_best")) for _, row in rows) - 1,
         rows=[_shown(i, row, place, _costs(rows)) for place, (i, row) in enumerate(rows)],
@@ -62,7 +63,7 @@ def render(board: dict[str, Any], texts: Words) -> str:
         chart=chart,
         front=_front(chart, rows) if chart else None,
         recommended=recommended if recommended.get("name") or recommended.get("model") else None,
-        unfinished=board.get("unfinished") or [],
+        unfinished=[row | {"why": _told(row, texts)} for row in board.get("unfinished") or []],
     )
 
 
@@ -136,12 +137,17 @@ def lines(board: dict[str, Any], lang: str = "en") -> list[str]:
     recommended = board.get("recommended") or {}
     if recommended.get("name") or recommended.get("model"):
         printed += ["", texts.text("board.recommended", name=Name(name_of(recommended)))]
-        printed += [f"  {shown(str(text))}" for text in (board.get("why"), recommended.get("command")) if text]
+        printed += [f"  {shown(str(text))}" for text in (_told(board, texts), recommended.get("command")) if text]
     unfinished = board.get("unfinished") or []
     if unfinished:
         printed += ["", texts.text("board.unfinished_lead", n=len(unfinished))]
-        printed += [f"  {shown(name_of(row))}: {shown(str(row.get('why') or '–'))}" for row in unfinished]
+        printed += [f"  {shown(name_of(row))}: {shown(_told(row, texts) or '–')}" for row in unfinished]
     return printed
+
+
+def _told(row: dict[str, Any], texts: Words) -> str:
+    """`why` of a board or of a row that was not finished."""
+    return retold(words.told(row, "why", str(row.get("why") or "")), texts)
 
 
 def _table(rows: list[tuple[int, dict[str, Any]]], texts: Words) -> list[str]:

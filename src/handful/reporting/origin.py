@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from handful.files import shown
 from handful.reporting import words
 from handful.reporting.evidence import Evidence, Media
 from handful.reporting.words import Name, Number, Sentence, Words
-from handful.words import retold
+from handful.words import Said, retold
 
 FILES_SHOWN = 8
 
@@ -96,14 +97,15 @@ def cost(result: dict[str, Any]) -> dict[str, Any] | None:
 def method(result: dict[str, Any], texts: Words) -> dict[str, Any]:
     score = result.get("score") or {}
     named = str(score.get("method") or "")
-    told = retold(words.told(result, "method", named), texts)
-    grouped = bool(result.get("per_group")) or "grouped" in named
-    validated = "validation" in named
+    again = words.told(result, "method", named)
+    key = again.sentence.key if isinstance(again, Said) else named  # text: of an earlier release
+    grouped = bool(result.get("per_group")) or "grouped" in key
+    validated = "validation" in key
     estimand = Sentence("method.estimand_groups" if grouped else "method.estimand")
     keys = ["method.validation"] if validated else ["method.unseen", "method.duplicates", "method.average"]
     keys += ["method.inside", "method.refit"] if not validated else []
     rows = [
-        ("method.method", told),
+        ("method.method", retold(again, texts)),
         ("method.interval", _interval(str(score.get("interval") or ""), texts)),
         ("method.folds", flat(result.get("folds"))),
         ("method.rows", texts.text("method.wilson")),
@@ -135,7 +137,7 @@ def recipe(found: Evidence, texts: Words) -> dict[str, Any]:
         ("recipe.data", data.get("path")),
         ("recipe.fingerprint", data.get("fingerprint")),
         ("recipe.seed", result.get("seed")),
-        ("recipe.hardware", flat(result.get("hardware"))),
+        ("recipe.hardware", _hardware(result.get("hardware") or {}, texts)),
         ("recipe.versions", flat(result.get("versions"))),
     ]
     replay = f"handful train --config {shlex.quote(shown(str(found.folder / 'recipe.yaml')))}"
@@ -146,6 +148,15 @@ def recipe(found: Evidence, texts: Words) -> dict[str, Any]:
         "replay": replay,
         "rows": [(k, str(v)) for k, v in rows if v not in (None, "")],
     }
+
+
+def _hardware(found: Mapping[str, Any], texts: Words) -> str:
+    named = {key: f"hardware.{key}" for key in found}
+    there = [(key, value) for key, value in found.items() if value is not None]
+    return ", ".join(
+        texts.text(named[key], value=flat(value)) if named[key] in texts else f"{key} {flat(value)}"
+        for key, value in there
+    )
 
 
 def flat(value: Any) -> str:

@@ -173,7 +173,8 @@ def unknown(result: dict[str, Any]) -> dict[str, Any] | None:
         summary = Sentence("unknown.summary_alarm", {"alarm": alarm["value"], **numbers})
     else:
         summary = Sentence("unknown.unmeasured")
-    why = Sentence("unknown.two") if not miss and len(result.get("classes") or []) == 2 else str(found.get("why") or "")
+    two = not miss and len(result.get("classes") or []) == 2
+    why = Sentence("unknown.two") if two else words.told_why(found)
     return {**numbers, "alarm": alarm, "miss": miss, "rows": rows, "why": why, "summary": summary}
 
 
@@ -181,7 +182,7 @@ def curve(result: dict[str, Any]) -> dict[str, Any] | None:
     """Accuracy over samples a class, its forecast, and what each class would gain."""
     found = result.get("curve") or {}
     chart = figures.learning(found.get("points") or [], found.get("band") or [])
-    why = str(found.get("why") or "")
+    why = words.told_why(found)
     if not chart and not why and not found.get("classes"):
         return None
     kinds = {"per_class": "round", "value": "percent", "low": "percent", "high": "percent", "draws": "count"}

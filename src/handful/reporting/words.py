@@ -109,6 +109,12 @@ def told(row: Mapping[str, Any], key: str, text: str) -> str:
     return again if isinstance(again, Said) else text
 
 
+def told_why(row: Mapping[str, Any]) -> Sentence | str:
+    """`why` of a part of run.json."""
+    again = told(row, "why", str(row.get("why") or ""))
+    return again.sentence if isinstance(again, Said) else again
+
+
 def finding(row: Mapping[str, Any]) -> tuple[str, str]:
     """(what was found, what to do) by a row of `findings`, as `Said`; what these words do not know is as it was written."""
     try:

@@ -40,10 +40,12 @@ def leaderboard(race: Race) -> dict[str, Any]:
     best = _best(rows)
     for row in rows:
         row["recommended"] = row is best
+    why = _why(rows, best, len(race.standings) - len(rows))
     return {
-        "schema": 1, "run": str(race.folder), "data": str(race.dataset.root), "folds": method, "said": {"folds": packed(method)}, "rows": rows,
+        "schema": 1, "run": str(race.folder), "data": str(race.dataset.root), "folds": method, "rows": rows,
+        "said": {"folds": packed(method), "why": packed(why)},
         "unfinished": [_unfinished(race, s) for s in race.standings.values() if s not in ranked],
-        "recommended": _recommended(race, best), "why": _why(rows, best, len(race.standings) - len(rows)), "budget_s": race.budget,
+        "recommended": _recommended(race, best), "why": why, "budget_s": race.budget,
         "seconds": sum(sum(s.seconds.values()) for s in race.standings.values()),
     }  # fmt: skip
 
@@ -116,14 +118,13 @@ def _method(method: str, repeats: int, of: int) -> str:
     return said(method.sentence.key, **{**method.sentence.values, "repeats": repeats})
 
 
-def _why(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None, unfinished: int) -> str:
+def _why(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None, unfinished: int) -> Said:
     if best is None:
-        return "nothing finished"
+        return said("compared.race_none")
     tied = sum(row["tied_with_best"] for row in rows)
     if len(rows) == 1:
-        return "the only one that finished" + (
-            f": {unfinished} others need more time or what they lack" if unfinished else ""
+        others = said("compared.race_others", n=unfinished)
+        return (
+            said("say.colon", what=said("compared.race_one"), more=others) if unfinished else said("compared.race_one")
         )
-    if tied == 1:
-        return "right most often, and the others are behind by more than chance explains"
-    return f"of {tied} that these samples cannot tell apart, the most accurate among the smallest and fastest"
+    return said("compared.race_clear") if tied == 1 else said("compared.race_tied", n=tied)

@@ -28,7 +28,7 @@ from handful.search.race import Race, Standing
 from handful.training.automatic import CONCERNS, GRADIENT, JOINED, OF_SOUNDS, WITHOUT_WEIGHTS, check
 from handful.training.heads import heads
 from handful.training.trial import Trial
-from handful.words import said
+from handful.words import Number, packed, said
 
 TRIALS = 30
 _LISTED = 10_000  # combinations that are worth listing, so that none is tried twice
@@ -291,27 +291,26 @@ class Tuning:
             for row in range(before, before + repeats):
                 race.go(standing, row)
             if all(race.has(standing, row) for row in range(before, before + repeats)):
-                said = board["folds"].replace("out-of-fold", "other folds, out-of-fold")
-                result = race.scored(standing, slice(before, before + repeats), said)
+                method = board["folds"].replace("out-of-fold", "other folds, out-of-fold")
+                result = race.scored(standing, slice(before, before + repeats), method)
                 rows[standing.candidate.name]["remeasured"] = result.summary["score"]
         winner = rows[names[0]]
         board["remeasured"] = winner.get("remeasured")
-        board["why"] += "; " + _honest(winner["score"]["value"], board["remeasured"], len(rows), fresh is not None)
+        honest = _honest(winner["score"]["value"], board["remeasured"], len(rows), fresh is not None)
+        board["why"] = said("import.and", first=board["why"], then=honest)
+        board["said"]["why"] = packed(board["why"])
         return board
 
 
 def _honest(chosen: float, again: Mapping[str, Any] | None, among: int, possible: bool) -> str:
     """What to think of a score that was chosen among others."""
     if among < 2:
-        return "nothing was chosen among, so nothing flatters"
-    said = f"chosen among {among} on the same folds, which flatters: {chosen:.1%} there"
-    if again is None:
-        return f"{said}, " + (
-            "no time was left to measure it on other folds" if possible else "and there are no other folds"
-        )
-    return (
-        f"{said}, {again['value']:.1%} re-measured on other folds of the same samples; only new samples tell the rest"
-    )
+        return said("tuned.alone")
+    first = said("tuned.chosen", n=among, value=Number(chosen, "percent"))
+    then = said("tuned.no_time" if possible else "tuned.no_folds")
+    if again is not None:
+        then = said("tuned.again", value=Number(again["value"], "percent"))
+    return said("tuned.both", first=first, then=then)
 
 
 def _concern(space: Iterable[str], strategy: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from handful.errors import UsageError
 from handful.metrics import intervals, learning_curve, paired
 from handful.training.trial import Trial
-from handful.words import both
+from handful.words import both, packed, said
 
 DRAWS = 2  # of the training samples, for each fold
 AHEAD = 4  # times the samples there are: beyond, a power law is a guess
@@ -39,12 +39,8 @@ def curve(trial: Trial) -> dict[str, Any]:
     )  # samples of a class in training; small ones give what they have
     shots = [s for s in (2**i for i in range(1, 12)) if s < 0.9 * usual]
     if len(shots) < 2 or not p.plan.crossed:
-        return {
-            "points": [],
-            "band": [],
-            "classes": {},
-            "why": "the classes have too few samples to draw fewer of them",
-        }
+        why = said("curve.too_few")
+        return {"points": [], "band": [], "classes": {}, "why": why, "said": {"why": packed(why)}}
     hits, full = _shots(trial, shots, parts)
     trained = float(np.mean([(folds != part).sum() for part in parts])) / len(p.names)
     points = [_point(row, s) for row, s in zip(hits, shots, strict=True)] + [_point(full, trained)]

@@ -18,6 +18,7 @@ from handful.training.evaluation import Scored, per_group
 from handful.training.reading import Reader
 from handful.training.shortcuts import measure
 from handful.training.trial import Prepared, Trial
+from handful.words import Said, packed, said
 
 LEFT_OUT = 30  # classes that play the unknown, at most; fewer where each fit takes long
 LEFT_OUT_SAMPLES = 6000  # samples times left-out classes
@@ -109,9 +110,9 @@ def unknown(trial: Trial, scored: Scored) -> dict[str, Any]:
     result = false_alarm(scored, p.plan, p.groups if p.grouped else None, trial.recipe.seed)
     classes = len(p.names)
     if classes < 3:
-        return result | {"why": "with two classes none can be left out to play the unknown"}
+        return result | _without(said("unknown.two_classes"))
     if not trial.strategy.quick:
-        return result | {"why": "it would take one more training for each class"}
+        return result | _without(said("unknown.slow"))
     left = _left_out(trial)
     names = np.unique(folds[tested])
     fold_of = {c: int(names[number % len(names)]) for number, c in enumerate(left)}
@@ -138,6 +139,10 @@ def unknown(trial: Trial, scored: Scored) -> dict[str, Any]:
         "miss": intervals.rate(np.concatenate(missed), every, trial.recipe.seed),
         "auroc": calibration.auroc(np.concatenate(known), np.concatenate(strange)),
     }
+
+
+def _without(why: Said) -> dict[str, Any]:
+    return {"why": why, "said": {"why": packed(why)}}
 
 
 def false_alarm(scored: Scored, folds: Plan, groups: np.ndarray | None, seed: int) -> dict[str, Any]:

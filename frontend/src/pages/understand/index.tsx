@@ -97,7 +97,7 @@ function Report({ project, detail, newest }: { project: Shapes["Project"]; detai
       <Classes result={result} onOpen={setOpened} />
       <Explanations project={project} run={run} />
       <div className="understand-pair">
-        <Learning p={project.id} run={run} curve={(detail.curve as Result["curve"]) ?? result.curve} />
+        <Learning p={project.id} run={run} curve={(detail.curve as Result["curve"]) ?? result.curve} named={detail.named ?? {}} />
         {result.calibration && <Confidence calibration={result.calibration} onOpen={setOpened} />}
       </div>
       <Figures result={result} named={detail.named ?? {}} />

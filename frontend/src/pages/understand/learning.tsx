@@ -6,7 +6,7 @@ import { number, percent, t } from "@/words";
 import type { Curve } from "./result";
 import { Section } from "./section";
 
-export function Learning({ p, run, curve }: { p: string; run: string; curve: Curve | null | undefined }) {
+export function Learning({ p, run, curve, named }: { p: string; run: string; curve: Curve | null | undefined; named: Record<string, string> }) {
   const points = curve?.points ?? [];
   const band = curve?.band ?? [];
   const last = points.at(-1);
@@ -15,7 +15,7 @@ export function Learning({ p, run, curve }: { p: string; run: string; curve: Cur
   const ahead = last && then && then.per_class > last.per_class;
   return (
     <Section title={t("understand.curve")} lead={t("understand.curve_lead")}>
-      {curve?.why && <p>{t("understand.curve_why", { why: curve.why })}</p>}
+      {curve?.why && <p>{t("understand.curve_why", { why: named[curve.why] ?? curve.why })}</p>}
       {last && (
         <Figure
           summary={

@@ -126,6 +126,9 @@ def _named(result: dict[str, Any], texts: words.Words) -> dict[str, str]:
     method, why = str((result.get("score") or {}).get("method") or ""), str(result.get("why") or "")
     found = {method: words.told(result, "method", method), why: words.told(result, "why", why)}
     named = {text: texts.plain(again) for text, again in found.items() if text}
+    for part in ("curve", "unknown"):
+        if (row := result.get(part) or {}).get("why"):
+            named[str(row["why"])] = texts.plain(words.told_why(row))
     for row in result.get("shortcuts") or []:
         named[str(row.get("name", ""))] = texts.plain(words.shortcut_name(row))
     return named
