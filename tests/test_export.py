@@ -33,6 +33,7 @@ from handful.exporting import (
 from handful.exporting import int8 as int8_export
 from handful.inference import Predictor
 from handful.runs import Run
+from handful.sources import Sources
 from tests.conftest import write_photos
 
 UNAVAILABLE = [name for name in exporters.names() if hasattr(exporters.get(name), "unavailable")]
@@ -283,7 +284,7 @@ def test_int8_says_when_the_training_files_are_gone(net_run: Any, tmp_path: Path
     result = json.loads((copy / "run.json").read_text())
     result["data"]["path"] = str(tmp_path / "moved")
     (copy / "run.json").write_text(json.dumps(result))
-    assert _labelled.training(Run.open(copy)).of == "test vectors"
+    assert _labelled.training(Sources(Run.open(copy))).of == "test vectors"
     said: list[str] = []
     row = export(Run.open(copy), "int8", tmp_path / "out", Order(say=said.append)).to_dict()
     assert "no longer at" in row["notes"][0] and said and row["drop"]["of"] == "test vectors"

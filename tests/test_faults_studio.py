@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -291,7 +292,53 @@ def test_a_medium_that_somebody_removed_is_said(filled: Filled) -> None:
     assert not list(filled.server.studio.upload_folder().iterdir())
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_medium_that_leads_elsewhere_is_never_opened(filled: Filled, tmp_path: Path, photos: Path, kind: str) -> None:
+    """F-27, F-28: a project may come from a stranger as a folder, too. Neither shown nor explained nor packed."""
+    secret = tmp_path / "secret.png"
+    shutil.copy(photos / "green" / "11.png", secret)
+    (path,) = filled.folder.glob(f"media/*/{filled.sample}.*")
+    path.unlink()
+    {"link": lambda: path.symlink_to(secret), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    at = f"/api/projects/{filled.id}"
+    for rest in ("/file", "/thumb", "/preview", "/wave", "/spectrogram"):
+        answer = filled.client("GET", f"{at}/samples/{filled.sample}{rest}")
+        assert answer.status in (404, 422) and secret.read_bytes() not in answer.body, rest
+    wish = {"kind": "explain", "run": RUN, "settings": {"samples": [filled.sample]}}
+    filled.client("POST", f"{at}/jobs", wish).problem(404)
+    assert filled.client("POST", f"{at}/plan", {"settings": {"weights": "none", "model": "statistics"}}).status == 200
+    assert "missing from the project" in filled.client("GET", f"{at}/archive").problem(422)["detail"]
+
+
 # -- archives ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_in_a_stranger_s_archive_reaches_no_file_outside_the_project(
+    filled: Filled, tmp_path: Path, photos: Path
+) -> None:
+    """Its samples are looked for in the project, whatever it names and even where it knows the content."""
+    private = Path(shutil.copytree(photos, tmp_path / "private"))
+    secret = private / "red" / "01.png"
+    row = {"id": "x", "sha256": hashlib.sha256(secret.read_bytes()).hexdigest(), "label": "red", "group": None}
+    names = [str(secret), "../" * 9 + str(secret)[1:], secret.as_uri(), "red/01.png"]
+    rows = [row | {"file": name, "cluster": 0, "split": "train"} for name in names]
+    (filled.run / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = json.loads((filled.run / "run.json").read_text())
+    result["data"]["path"] = str(private)
+    (filled.run / "run.json").write_text(json.dumps(result))
+    (filled.run / "recipe.yaml").write_text(f"data: {private}\nlabels: {private}/labels.csv\nmodel: statistics\n")
+    packed = filled.client("GET", f"/api/projects/{filled.id}/archive").body
+    at = f"/api/projects/{filled.client('POST', '/api/projects/archive', packed).json['id']}"
+    job = filled.client("POST", f"{at}/jobs", {"kind": "explain", "run": RUN, "settings": {"limit": 4}}).json["id"]
+    waited_for(lambda: filled.client("GET", f"/api/jobs/{job}").json["state"] in ("done", "failed"))
+    assert filled.client("GET", f"/api/jobs/{job}").json["state"] == "done"
+    told = filled.client("GET", f"{at}/runs/{RUN}/explanations").json
+    assert len(told) == 4 and all(card["file"].startswith("vectors/") for card in told)
+    job = filled.client("POST", f"{at}/jobs", {"kind": "curve", "run": RUN}).json["id"]
+    waited_for(lambda: filled.client("GET", f"/api/jobs/{job}").json["state"] in ("done", "failed"))
+    log = filled.client("GET", f"/api/jobs/{job}/log").body.decode()
+    assert filled.client("GET", f"/api/jobs/{job}").json["state"] == "failed" and str(private) not in log
 
 
 def test_a_hostile_archive_is_refused_on_every_way_in(filled: Filled, tmp_path: Path) -> None:

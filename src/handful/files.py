@@ -12,11 +12,12 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from handful.errors import HandfulError
@@ -118,6 +119,22 @@ def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's content, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inside(folder: Path, name: object) -> Path | None:
+    """The regular file that is called `name` below `folder`, which is how everything is opened that a run or a project names.
+
+    None for whatever else somebody may have written there: an absolute path, one that leads out of the folder, be it by a link,
+    an address, a folder, a pipe, a device, no text at all.
+    """
+    if not isinstance(name, str) or not name or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        return None
+    try:
+        path = (folder / name).resolve()
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except (OSError, RuntimeError, ValueError):  # nothing there, links in a circle, a name that cannot be
+        return None
+    return folder / name if regular and path.is_relative_to(folder.resolve()) else None
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from handful.errors import BusyError, RunError
-from handful.files import atomic_path, atomic_write, data_dir, read_json_lines, shown, to_json
+from handful.files import atomic_path, atomic_write, data_dir, inside, read_json_lines, shown, to_json
 from handful.words import both, reason, said
 
 FORMAT = 1
@@ -61,6 +61,7 @@ class Run:
             base = data_dir() / "runs" / f"{stamp}-{safe}"
             path = next(p for i in range(1, 10_000) if not (p := base if i == 1 else Path(f"{base}-{i}")).exists())
         path = cls.vacant(path, resume)
+        _check_files(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -88,11 +89,12 @@ class Run:
         """An existing, finished run.
 
         Raises:
-            RunError: no such run, an unfinished one, or one made by a newer release.
+            RunError: no such run, an unfinished one, one made by a newer release, or one that holds links out of it or pipes.
         """
         folder = Path(path).expanduser().absolute()
         if not (folder / "run.json").is_file():
             raise _no_run(os.fspath(path), folder)
+        _check_files(folder)
         run = cls(folder)
         made = run.result.get("format", FORMAT)
         if not isinstance(made, int) or made > FORMAT:
@@ -107,7 +109,10 @@ class Run:
         """
         import fcntl
 
-        with open(self.path / _LOCK, "a+", encoding="utf-8") as file:
+        def no_link(path: str, flags: int) -> int:  # what it led to would be emptied
+            return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+        with open(self.path / _LOCK, "a+", encoding="utf-8", opener=no_link) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -149,6 +154,14 @@ class Run:
         """Lines of a JSONL file, [] when the run has none."""
         return read_json_lines(self.path / name) if self.has(name) else []
 
+    def copied_weights(self) -> Path | None:
+        """Its own copy of the backbone that it was trained on; None where it has none."""
+        try:
+            noted = json.loads(self.file("backbone.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return inside(self.path, noted.get("copied")) if isinstance(noted, dict) else None
+
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, name: str, content: bytes | str) -> Path:
@@ -173,6 +186,25 @@ class Run:
         """Append one line to metrics.jsonl, which progress displays follow."""
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(to_json({"time": round(time.time(), 3), **event}) + "\n")
+
+
+def _check_files(folder: Path) -> None:
+    """Raises RunError where a run holds what no run does: reading or writing it would reach elsewhere, or wait for ever."""
+    root, folders = folder.resolve(), [os.fspath(folder)]
+    while folders:
+        try:
+            entries = list(os.scandir(folders.pop()))
+        except OSError:
+            continue  # nothing there yet, or nothing to be read: whoever reads it says so
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                raise RunError(
+                    f"{shown(entry.path)} is a link that leads out of the run", "remove it, if you trust the run"
+                )
+            elif not entry.is_symlink() and not entry.is_file(follow_symlinks=False):
+                raise RunError(*both("run.no_file", path=entry.path))
 
 
 def _no_run(given: str, folder: Path) -> RunError:

@@ -29,6 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no messages")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="no bars")]
 Csv = Annotated[bool, typer.Option("--csv", help="print the leaderboard as CSV")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="folder of the run's samples, where it was not trained here or they were moved"),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")]
 Budget = Annotated[str | None, typer.Option(help="time for all of it, e.g. 90s, 10m, 2h")]
 

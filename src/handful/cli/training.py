@@ -13,6 +13,7 @@ from handful._console import Screen
 from handful.cli._app import (
     Budget,
     Csv,
+    Data,
     Json,
     NoProgress,
     Quiet,
@@ -262,6 +263,7 @@ def pairs(given: list[str]) -> dict[str, str]:
 @app.command()
 def curve(
     run: Annotated[str, typer.Argument(help="run directory")],
+    data: Data = None,
     lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
     json: Json = False,
     quiet: Quiet = False,
@@ -272,7 +274,7 @@ def curve(
     from handful.workflow.curve import curve as use_case
 
     screen = Screen(quiet, True)
-    result = use_case(run, lang=lang, teller=Teller(screen.say, screen.progress))
+    result = use_case(run, data=data, lang=lang, teller=Teller(screen.say, screen.progress))
     if json:
         print_json(result)
     else:
@@ -284,6 +286,7 @@ def suggest(
     run: Annotated[str, typer.Argument(help="run directory")],
     folder: Annotated[str, typer.Argument(help="files that have no label yet")],
     count: Annotated[int, typer.Option(min=1, help="how many files to name")] = 10,
+    data: Data = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -292,7 +295,7 @@ def suggest(
     from handful.workflow.suggest import suggest as use_case
 
     screen = Screen(quiet, True)
-    result = use_case(run, folder, count=count, teller=Teller(screen.say, screen.progress))
+    result = use_case(run, folder, count=count, data=data, teller=Teller(screen.say, screen.progress))
     if json:
         print_json(result)
         return

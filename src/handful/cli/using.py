@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from handful._console import Screen
-from handful.cli._app import Json, Quiet, app, listed, print_json
+from handful.cli._app import Data, Json, Quiet, app, listed, print_json
 from handful.files import shown, to_json
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda; auto is the GPU where onnxruntime-gpu finds one")]
@@ -133,6 +133,7 @@ def explain(
     files: Annotated[list[str] | None, typer.Argument(help="files or folders; without: samples of the run")] = None,
     out: Annotated[Path | None, typer.Option(help="folder; the run and its report by default")] = None,
     limit: Annotated[int, typer.Option(help="how many of the run's own samples")] = 8,
+    data: Data = None,
     lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
     json: Json = False,
     quiet: Quiet = False,
@@ -142,7 +143,7 @@ def explain(
     from handful.workflow.train import Teller
 
     screen = Screen(quiet, True)
-    result = use_case(run, files, out, limit, teller=Teller(screen.say, screen.progress), lang=lang)
+    result = use_case(run, files, out, limit, data=data, teller=Teller(screen.say, screen.progress), lang=lang)
     failed = [row for row in result["files"] if "error" in row]
     if json:
         print_json(result)
@@ -183,6 +184,7 @@ def export(
     accept_drop: Annotated[
         bool, typer.Option("--accept-drop", help="keep an INT8 model that is right clearly less often")
     ] = False,
+    data: Data = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -190,7 +192,9 @@ def export(
     from handful.workflow.export import export as use_case
 
     screen = Screen(quiet, True)
-    result = use_case(run, format.split(","), out=out, accept_drop=accept_drop, benchmark=benchmark, say=screen.say)
+    result = use_case(
+        run, format.split(","), out=out, accept_drop=accept_drop, benchmark=benchmark, data=data, say=screen.say
+    )
     if json:
         print_json(result)
         return

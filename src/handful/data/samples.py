@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +62,12 @@ class Sample:
         return Path(self.root, self.file)
 
 
+def fingerprint(samples: Iterable[tuple[str, str]]) -> str:
+    """Identifies data by content and labels, (sha256, label) of each sample, never by path."""
+    rows = sorted(f"{sha256}\x1f{label}" for sha256, label in samples)
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Samples of one modality in the order of their file names, and what was found on the way."""
@@ -82,9 +88,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the data by content and labels, never by path."""
-        rows = sorted(f"{sample.sha256}\x1f{sample.label}" for sample in self.samples)
-        return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
+        return fingerprint((sample.sha256, sample.label) for sample in self.samples)
 
     def part(self, split: str) -> Dataset:
         return replace(self, samples=tuple(sample for sample in self.samples if sample.split == split))

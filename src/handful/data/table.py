@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from handful.errors import DataError
 from handful.registry import optional
@@ -55,10 +56,7 @@ def _text(path: Path) -> Iterator[Row]:
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip():
                 try:
-                    yield {
-                        key: value if isinstance(value, str) else json.dumps(value)
-                        for key, value in json.loads(line).items()
-                    }
+                    yield {key: _said(value) for key, value in json.loads(line).items()}
                 except (ValueError, AttributeError) as error:
                     raise DataError(*both("table.no_object_of", line=str(number), file=path.name)) from error
         return
@@ -70,6 +68,10 @@ def _text(path: Path) -> Iterator[Row]:
     except csv.Error as error:
         at = str(reader.line_num)
         raise DataError(*both("table.line_of", line=at, file=path.name, why=str(error))) from error
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def _parquet(path: Path) -> Iterator[Row]:

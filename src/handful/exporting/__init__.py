@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from handful.errors import ExportError
-from handful.exporting._own import remember
 from handful.exporting._packing import pack, zip_of
 from handful.features import from_spec
-from handful.files import sha256_file
+from handful.files import inside, sha256_file
+from handful.own import remember
 from handful.registry import Registry
 from handful.runs import Run
 from handful.words import both, said
@@ -36,10 +36,11 @@ CARRIED = ("classes", "frontend", "temperature", "set_quantile", "unknown_below"
 
 @dataclass(frozen=True)
 class Order:
-    """What the user wishes of an export, and whom to tell."""
+    """What the user wishes of an export, whom to tell, and in which folder the run's samples lie (None: as in training)."""
 
     accept_drop: bool = False
     say: Callable[[str], None] = lambda line: None
+    data: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -142,15 +143,16 @@ def vectors(folder: Path) -> tuple[list[Path], np.ndarray]:
         raise ExportError(*both("export.no_vectors", folder=folder.name))
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        files = [folder / row["file"] for row in rows]
+        named = [(str(row["file"]), str(row["sha256"])) for row in rows]
         expected = np.array([row["logits"] for row in rows], np.float64)
-        hashes = [row["sha256"] for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise ExportError(*both("export.vectors_damaged")) from error
-    for file, sha256 in zip(files, hashes, strict=True):
-        inside = file.resolve().is_relative_to(folder.resolve())
-        if not inside or not file.is_file() or sha256_file(file) != sha256:
-            raise ExportError(*both("export.vector_changed", file=file.name))
+    files = []
+    for name, sha256 in named:
+        file = inside(folder, name)
+        if file is None or sha256_file(file) != sha256:
+            raise ExportError(*both("export.vector_changed", file=name.rpartition("/")[2]))
+        files.append(file)
     return files, expected
 
 

@@ -1,17 +1,20 @@
 """Labelled files that a run can still reach: its own training files, and what it was tested on.
 
-Training keeps paths and hashes, not copies: a file counts while it lies where it lay and has the same content.
+Training keeps paths and hashes, not copies: a file counts while `sources` finds it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from handful.files import sha256_file
 from handful.runs import Run
+from handful.sources import Sources
 
 CALIBRATION = 100  # files are enough to know the range of activations
 SCORED = 1000
@@ -26,26 +29,18 @@ class Labelled:
     of: str
 
 
-def training(run: Run, limit: int = CALIBRATION) -> Labelled:
-    """Training files, classes in turn, that are where they were; the run's test vectors where none are."""
+def training(sources: Sources, limit: int = CALIBRATION) -> Labelled:
+    """Training files, classes in turn, as many as can be found; the run's test vectors where none are."""
+    run = sources.run
     classes = run.result["classes"]
-    root = Path(str(run.result["data"]["path"]))
     rows = [row for row in run.rows("samples.jsonl") if row["split"] == "train" and row["label"] in classes]
     rank: dict[str, int] = {}
     order = []
     for row in rows:
         rank[row["label"]] = rank.get(row["label"], 0) + 1
         order.append(rank[row["label"]])
-    found = []
-    for i in np.argsort(order, kind="stable"):
-        path = root / rows[i]["file"]
-        if path.is_file() and sha256_file(path) == rows[i]["sha256"]:
-            found.append((path, classes.index(rows[i]["label"])))
-        if len(found) == limit:
-            break
-    if len(found) < 2:
-        return kept(run)
-    return Labelled([path for path, _ in found], np.array([label for _, label in found]), "training files")
+    found = _found(sources, sources.folder, [rows[i] for i in np.argsort(order, kind="stable")], limit)
+    return Labelled(*found, "training files") if len(found[0]) > 1 else kept(run)
 
 
 def kept(run: Run) -> Labelled:
@@ -59,14 +54,17 @@ def kept(run: Run) -> Labelled:
     )
 
 
-def scored(run: Run) -> Labelled:
-    """What a change is counted on: the files the run was tested on where they are at hand, else `training`."""
-    from handful.config import load_recipe
+def scored(sources: Sources) -> Labelled:
+    """What a change is counted on: the files the run was tested on where they can be found, else `training`."""
+    found = _found(sources, sources.test_folder, sources.run.rows("test.jsonl"), SCORED)
+    return Labelled(*found, "test files") if found[0] else training(sources, SCORED)
 
-    classes = run.result["classes"]
-    root = Path(str(load_recipe(run.file("recipe.yaml")).get("test") or run.result["data"]["path"]))
-    rows = [row for row in run.rows("test.jsonl") if row["label"] in classes and (root / row["file"]).is_file()]
-    if not rows:
-        return training(run, SCORED)
-    labels = np.array([classes.index(row["label"]) for row in rows[:SCORED]])
-    return Labelled([root / row["file"] for row in rows[:SCORED]], labels, "test files")
+
+def _found(
+    sources: Sources, folder: Path | None, rows: Iterable[dict[str, Any]], limit: int
+) -> tuple[list[Path], np.ndarray]:
+    """The first `limit` files of rows that are there and of a known class, and their labels."""
+    classes = sources.run.result["classes"]
+    known = ((row, sources.find(folder, row)) for row in rows if row["label"] in classes)
+    found = list(islice(((path, classes.index(row["label"])) for row, path in known if path), limit))
+    return [path for path, _ in found], np.array([label for _, label in found], int)

@@ -24,6 +24,7 @@ from handful.inference import Predictor
 from handful.metrics import paired
 from handful.registry import optional
 from handful.runs import Run
+from handful.sources import Sources
 from handful.words import Number, Sentence, both, said
 
 MAX_DROP = 0.01  # of the accuracy; and
@@ -69,15 +70,16 @@ class Int8(Onnx):
     def write(self, run: Run, folder: Path, order: Order) -> Written:
         optional("onnx", "learn", said("extra.export", format="INT8"))
         trained = Predictor.load(run.path)
-        calibration = _labelled.training(run)
+        sources = Sources(run, order.data)
+        calibration = _labelled.training(sources)
         notes: list[str] = []
         if calibration.of == "test vectors":
-            at = str(run.result["data"]["path"])
-            notes.append(said("export.uncalibrated", path=at, n=len(calibration.files)))
+            key = "export.uncalibrated" if sources.place else "export.uncalibrated_strange"
+            notes.append(said(key, path=sources.place or "", n=len(calibration.files)))
             order.say(said("say.warning", what=notes[0]))
         with tempfile.TemporaryDirectory(prefix="handful-int8-") as place:
             quantiser = _Quantiser(run, Path(place), _read(trained, calibration).items)
-            measured = _read(trained, _labelled.scored(run))
+            measured = _read(trained, _labelled.scored(sources))
             path, drop = _best(quantiser, trained, measured, order)
             atomic_write(folder / self.file, _told(path, run, trained.metadata, drop["error"]))
         if drop["error"] > MAX_CHANGE:

@@ -12,11 +12,12 @@ import re
 import time
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
-from handful.files import atomic_path, atomic_write, to_json
+from handful.files import atomic_path, atomic_write, inside, to_json
 from handful.projects import labels
 from handful.projects.archive import Archive, ArchiveError, Limits, Member
 from handful.projects.contents import Contents, Reader, need_room
@@ -52,11 +53,14 @@ def write(project: Project, target: Path) -> None:
         put("project.json", (to_json(document, indent=1) + "\n").encode())
         put("labels.csv", labels.render(samples).encode())
         for name in ("takes.jsonl", "findings.json"):
-            if (project.folder / name).is_file():
-                put(name, (project.folder / name).read_bytes())
-        files = [(f"media/{sample.file}", Contents(project.folder).find(sample.file)) for sample in samples]
-        for name, path in [*files, *_run_files(project.runs)]:
+            if text := inside(project.folder, name):
+                put(name, text.read_bytes())
+        contents = Contents(project.folder)
+        media = ((f"media/{sample.file}", contents.find(sample.file)) for sample in samples)
+        for name, path in chain(media, _run_files(project.runs)):
             try:
+                if path is None:
+                    raise FileNotFoundError
                 manifest[name] = _copy(path, archive, zipfile.ZipInfo(name, now))
             except FileNotFoundError:
                 raise HandfulError(*both("bundle.missing", file=name)) from None

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from handful.errors import FileError, HandfulError
+from handful.files import inside
 from handful.projects.archive import Limits
 from handful.projects.reasons import NoSpace, ProjectError, TooLarge
 from handful.words import Said, both, reason, said
@@ -265,10 +266,9 @@ class Contents:
                     raise
                 sync_path(target.parent)
 
-    def find(self, file: str) -> Path:
-        """Where a file lies, even if it was thrown away a moment ago."""
-        path = self.media / file
-        return path if path.is_file() else self.trash / file
+    def find(self, file: str) -> Path | None:
+        """Where a file lies, even if it was thrown away a moment ago; None: nowhere."""
+        return inside(self.media, file) or inside(self.trash, file)
 
     def throw(self, files: Iterable[str]) -> None:
         """From media to trash; a file that is not there is no error."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
+from handful.files import inside
 from handful.projects import edits
 from handful.projects.archive import Limits
 from handful.projects.contents import SYNC_EACH, Incoming, NewFile, Reader, facts_of, take_file, writing
@@ -155,8 +156,12 @@ class Project:
         return found
 
     def path(self, sample: str) -> Path:
-        """The file of a sample. Raises: NotFound."""
-        return self.media / self.sample(sample).file
+        """The file of a sample. Raises: NotFound, also where what lies in its place is no file of the project."""
+        found = self.sample(sample)
+        path = inside(self.media, found.file)
+        if path is None:
+            raise NotFound(*both("error.medium_gone", file=found.name, folder=str(self.media)))
+        return path
 
     # -- changes, each one action ----------------------------------------------------------------------------------
 

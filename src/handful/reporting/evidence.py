@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handful.files import inside
 from handful.runs import Run
 
 EXPLANATIONS = "explanations.json"
@@ -137,7 +138,7 @@ class Media:
     """Previews as data URIs, until the space for them is used up."""
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
-        self._folder = folder.resolve()
+        self._folder = folder
         self._left = MEDIA_BYTES if limit is None else limit
         self.full = False
 
@@ -147,11 +148,9 @@ class Media:
         Args:
             kind: "image" or "audio".
         """
-        if not isinstance(name, str) or not name:
-            return None
-        path = (self._folder / name).resolve()
-        media_type = MEDIA_TYPES.get(path.suffix.lower(), "")
-        if not media_type.startswith(kind) or not path.is_relative_to(self._folder) or not path.is_file():
+        path = inside(self._folder, name)
+        media_type = MEDIA_TYPES.get(path.suffix.lower(), "") if path else ""
+        if path is None or not media_type.startswith(kind):
             return None
         size = len("data:;base64,") + len(media_type) + 4 * -(-path.stat().st_size // 3)
         if size > self._left:

@@ -21,15 +21,16 @@ from handful.audit import labels as wrong_labels
 from handful.config import ENSEMBLE, load_recipe
 from handful.data.splits import Plan
 from handful.errors import RunError
-from handful.files import copy_file, to_json
+from handful.files import copy_file, inside, to_json
 from handful.graph import Graph
 from handful.metrics import calibration, paired
 from handful.runs import FORMAT, Run, Teller
+from handful.sources import Sources, vouch
 from handful.training import evaluation, members, record, studies
 from handful.training.embedding import Clock
 from handful.training.evaluation import Scored
 from handful.training.members import Member
-from handful.words import said
+from handful.words import both, said
 
 FLOOR = 1e-6  # probabilities in run directories have six decimals: what is measured and what ships are cut alike
 KEPT = 1e-3  # of the spread of its logits, within which a member must still give its own answers
@@ -73,6 +74,8 @@ def join(
             _write_vectors(run, whole)
             _write_rows(run, whole)
             _write_recipe(run, whole)
+            if Sources(joined[0].run).own:
+                vouch(run)
         record.finish(run, result, clock, quick=False)
     return run
 
@@ -251,7 +254,9 @@ def _write_vectors(run: Run, whole: _Whole) -> None:
     rows = []
     answers: list[list[np.ndarray]] = [[] for _ in whole.members]
     for row in json.loads(first.file("vectors.json").read_text(encoding="utf-8")):
-        path = first.file(row["file"])
+        path = inside(first.path, row["file"])
+        if path is None:
+            raise RunError(*both("run.no_vector", run=whole.members[0].name))
         items = whole.members[0].predictor.items(path)
         logits = [member.predictor.logits(items).astype(np.float64) for member in whole.members]
         for kept, found in zip(answers, logits, strict=True):

@@ -18,6 +18,7 @@ from handful.errors import DataError
 from handful.metrics import calibration
 from handful.models import figures
 from handful.runs import Run, Teller
+from handful.sources import vouch
 from handful.training import evaluation, record, studies
 from handful.training.evaluation import Scored
 from handful.training.trial import Trial
@@ -67,6 +68,7 @@ def fit(
             result["augmentation"] = record.write_previews(run, trial, scored)
             record.write_rows(run, trial, scored, tested, found.map)
         run.write("recipe.yaml", to_yaml(_resolved(trial)))
+        vouch(run)
         record.finish(run, result, clock, trial.strategy.quick)
         shutil.rmtree(run.file(UNFINISHED), ignore_errors=True)
     if budget is not None and (taken := time.perf_counter() - began) > budget:

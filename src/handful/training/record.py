@@ -136,7 +136,7 @@ def write_rows(run: Run, trial: Trial, scored: Scored, tested: Tested | None, pl
             "id": s.sha256[:16], "file": s.file, "sha256": s.sha256, "label": s.label, "group": s.group or None,
             "cluster": int(prepared.groups[i]), "split": s.split or "train", "seconds": seen.get("seconds"),
             "preview": _if_there(run, f"previews/{s.sha256[:16]}.jpg"), "sound": _if_there(run, f"previews/{s.sha256[:16]}.ogg"),
-            **({"map": [round(float(v), 4) for v in places[i]]} if places is not None else {}),
+            **({"fold": s.fold} if s.fold else {}), **({"map": [round(float(v), 4) for v in places[i]]} if places is not None else {}),
         }
         for i, s, seen in zip(order, by_file, reader.facts(by_file), strict=True)
     ))  # fmt: skip
@@ -154,7 +154,7 @@ def write_rows(run: Run, trial: Trial, scored: Scored, tested: Tested | None, pl
         run.write_preview(f"previews/test-{sha256[:16]}.jpg", thumbnail)
     run.write_rows("test.jsonl", (
         {
-            "file": s.file, "label": s.label, "group": s.group or None,
+            "file": s.file, "sha256": s.sha256, "label": s.label, "group": s.group or None,
             "preview": _if_there(run, f"previews/test-{s.sha256[:16]}.jpg"), "scores": named(p),
         }
         for s, p in zip(tested.samples, tested.probabilities, strict=True)

@@ -9,14 +9,15 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.config import several
 from handful.errors import FileError, RunError, UsageError
-from handful.files import atomic_write, sha256_file, to_json
+from handful.files import atomic_write, inside, sha256_file, to_json
 from handful.runs import Run, Teller
+from handful.sources import Sources
 from handful.words import both, reason, said
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def explain(
     out: str | os.PathLike[str] | None = None,
     limit: int = 8,
     *,
+    data: str | os.PathLike[str] | None = None,
     teller: Teller | None = None,
     lang: str = "en",
 ) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def explain(
         out: folder for the pictures, sounds and `explanations.json`. Without: they go into the run, named files beside
             earlier ones and the run's own samples in their place, and its report is made again.
         limit: how many of the run's own samples.
+        data: the folder of the run's samples, where it was not trained here or they were moved.
         lang: language of the report.
 
     Returns:
@@ -71,7 +74,7 @@ def explain(
     opened = Run.open(run)
     if limit < 1:
         raise UsageError(f"limit is {limit}", "give at least 1")
-    asked = _given(opened, several(files)) if files else _own(opened, limit, teller)
+    asked = _given(opened, several(files)) if files else _own(Sources(opened, data), limit, teller)
     if not asked:
         raise UsageError(*both("error.nothing_to_explain", run=str(opened.path)))
     folder = Path(out).expanduser().absolute() if out else opened.path
@@ -134,7 +137,7 @@ def _keep(folder: Path, below: str, content: bytes, suffix: str) -> str:
 
 def _sweep(run: Path, rows: list[dict[str, Any]]) -> None:
     """Remove the pictures and sounds of earlier explanations from the run."""
-    named = {row[key] for row in rows for key in ("before", "overlay", "sound", "filtered")}
+    named = {row.get(key) for row in rows for key in ("before", "overlay", "sound", "filtered")}
     for path in (run / FOLDER).iterdir():
         if OURS.fullmatch(path.name) and f"{FOLDER}/{path.name}" not in named:
             path.unlink(missing_ok=True)
@@ -155,18 +158,15 @@ def _given(run: Run, files: Sequence[str | os.PathLike[str]]) -> list[_Asked]:
     return [_Asked(str(path), path, label(path)) for path in _expand(files)]
 
 
-def _own(run: Run, limit: int, teller: Teller) -> list[_Asked]:
+def _own(sources: Sources, limit: int, teller: Teller) -> list[_Asked]:
     """Samples of the run: half of them those whose class was given the least probability, then right ones, class by class."""
-    root = Path(str((run.result.get("data") or {}).get("path") or ""))
-    rows = [_Asked(str(row["file"]), root / str(row["file"]), str(row["label"])) for row in run.rows("samples.jsonl")]
-    there = [one for one in rows if one.path.is_file()]
+    run, folder = sources.run, sources.folder
+    rows = {str(row["file"]): row for row in run.rows("samples.jsonl")}
+    paths = {file: path for file in rows if folder and (path := inside(folder, file))}
+    there = [_Asked(file, path, str(rows[file]["label"])) for file, path in paths.items()]
     if len(there) < len(rows):
-        teller.say(said("say.samples_gone", n=len(rows) - len(there), of=len(rows), folder=str(root)))
-    if not there:
-        kept = _raw_files(run)
-        if kept:
-            teller.say(said("say.explaining", n=min(limit, len(kept))))
-        return kept[:limit]
+        key = "say.samples_gone" if sources.place else "say.samples_strange"
+        teller.say(said(key, n=len(rows) - len(there), of=len(rows), folder=sources.place or ""))
     own, right = _unseen(run)
     ranked = sorted((one for one in there if one.name in own), key=lambda one: own[one.name])
     doubtful = ranked[: (limit + 1) // 2]
@@ -175,7 +175,13 @@ def _own(run: Run, limit: int, teller: Teller) -> list[_Asked]:
         if right[one.name] and one not in doubtful:
             by_class[one.label].append(one)
     turns = [one for turn in zip_longest(*by_class.values()) for one in turn if one is not None]
-    return list(dict.fromkeys(chain(doubtful, turns, ranked, there)))[:limit]
+    wanted = dict.fromkeys(chain(doubtful, turns, ranked, there))
+    chosen = list(islice((one for one in wanted if sources.find(folder, rows[one.name])), limit))
+    if not chosen:
+        chosen = _raw_files(run)[:limit]
+        if chosen:
+            teller.say(said("say.explaining", n=len(chosen)))
+    return chosen
 
 
 def _unseen(run: Run) -> tuple[dict[str, float], dict[str, bool]]:
@@ -199,5 +205,5 @@ def _raw_files(run: Run) -> list[_Asked]:
         rows = json.loads(run.file("vectors.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    found = [_Asked(str(row["file"]), run.file(str(row["file"])), str(row["label"])) for row in rows]
-    return [one for one in found if one.path.is_file()]
+    found = ((row, inside(run.path, row["file"])) for row in rows)
+    return [_Asked(str(row["file"]), path, str(row["label"])) for row, path in found if path]

@@ -18,6 +18,7 @@ def export(
     out: str | os.PathLike[str] | None = None,
     accept_drop: bool = False,
     benchmark: bool = False,
+    data: str | os.PathLike[str] | None = None,
     lang: str = "en",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def export(
         benchmark: also measure latency and memory, each format in a process of its own; see "benchmark" of the result. With
             the default `out` the measurements are also kept in RUN/exports/benchmark.json, a row a format, and the run's
             report is made again.
+        data: the folder of the run's samples, on which INT8 is calibrated, where it was not trained here or they were moved.
         lang: language of the report.
         say: gets warnings.
 
@@ -50,7 +52,7 @@ def export(
     names = list(dict.fromkeys(name.strip() for name in several(formats) if name.strip()))
     for name in names:
         exporters.get(name)  # an unknown name is said before anything is written
-    order = Order(accept_drop, say)
+    order = Order(accept_drop, say, Path(data) if data else None)
     files = []
     for name in names:
         files.append(write(opened, name, folder, order))

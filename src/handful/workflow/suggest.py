@@ -10,9 +10,15 @@ from handful.runs import Teller as Teller
 
 
 def suggest(
-    run: str | os.PathLike[str], folder: str | os.PathLike[str], *, count: int = 10, teller: Teller | None = None
+    run: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    count: int = 10,
+    data: str | os.PathLike[str] | None = None,
+    teller: Teller | None = None,
 ) -> dict[str, Any]:
-    """Which files of a folder to label next, best first. The run's data must still be where they were.
+    """Which files of a folder to label next, best first. The run's data must still be where they were, or in the
+    folder `data`.
 
     Returns:
         {"schema", "run", "files": [{"file", "label", "confidence", "novelty"}], "errors": [{"file", "error"}], "unlabelled": n}
@@ -20,16 +26,17 @@ def suggest(
     Raises:
         DataError: the folder holds nothing of the run's kind.
     """
-    from handful.config import load_recipe, resolve
+    from handful.config import resolve
     from handful.data import unlabelled
     from handful.errors import DataError, UsageError
     from handful.files import shown
     from handful.runs import Run
+    from handful.sources import Sources
     from handful.training.suggest import suggest as choose
     from handful.training.trial import Trial
 
     opened = Run.open(run)
-    trial = Trial(resolve(load_recipe(opened.file("recipe.yaml"))), Teller(progress=(teller or Teller()).progress))
+    trial = Trial(resolve(Sources(opened, data).settings()), Teller(progress=(teller or Teller()).progress))
     samples = unlabelled(Path(folder), trial.dataset.modality)
     if not samples:
         raise DataError(

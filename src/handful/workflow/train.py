@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -118,6 +117,7 @@ def started(start: str) -> dict[str, Any]:
     from handful.config import load_recipe
     from handful.errors import UsageError
     from handful.models import find
+    from handful.sources import Sources
 
     earlier = Run.open(start)
     recipe, result = load_recipe(earlier.file("recipe.yaml")), earlier.result
@@ -127,12 +127,11 @@ def started(start: str) -> dict[str, Any]:
     network = find(result["model"]).network
     if network is None:
         raise UsageError(*both("train.no_network_start", model=str(result["model"])))
-    copied = json.loads(earlier.file("backbone.json").read_text(encoding="utf-8")).get("copied")
-    weights = recipe.get("weights")
+    weights = recipe.get("weights") if Sources(earlier).own else None
     if result["strategy"] in ("finetune", "scratch"):
         weights = str(earlier.file("model.safetensors"))
-    elif copied:
-        weights = str(earlier.file(copied))
+    elif copied := earlier.copied_weights():
+        weights = str(copied)
     same = ("modality", "input_size", "features", "n_mels", "sample_rate_hz", "seconds")
     return {"model": network.name, "strategy": "finetune", "weights": weights} | {
         name: recipe[name] for name in same if recipe.get(name) is not None

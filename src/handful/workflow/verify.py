@@ -29,8 +29,8 @@ def verify(bundle: str | os.PathLike[str], *, trust: bool = False) -> dict[str, 
         ExportError: there are no test vectors, they were changed, or the file could run a program.
     """
     from handful.exporting import disagreement, exporters, tolerance_of, vectors
-    from handful.exporting._own import remembered
     from handful.inference import Packed, Predictor
+    from handful.own import remembered
 
     place = Path(bundle).expanduser().absolute()
     if not place.exists():

@@ -247,13 +247,9 @@ def page(
 
 def file(studio: Studio, project: str, sample: str) -> tuple[Path, str]:
     """(the file as it was added, the name it came with)."""
-    from handful.projects import NotFound
-
     opened = studio.project(project)
     found = opened.sample(sample)
     path, name = opened.path(sample), Path(found.name).name or found.id
-    if not path.is_file():
-        raise NotFound(*both("error.medium_gone", file=found.name, folder=str(opened.media)))
     return path, name if name.lower().endswith(f".{found.suffix}") else f"{name}.{found.suffix}"
 
 

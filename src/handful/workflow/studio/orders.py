@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from handful import config
 from handful.config import Recipe, resolve
 from handful.errors import DataError, UsageError
+from handful.files import inside
 from handful.folders import KEPT
 from handful.reporting import plans
 from handful.words import both, said
@@ -113,7 +114,8 @@ def choose(project: Project, asked: Recipe) -> Choice | None:
     from handful.models._weights import foreseeing
     from handful.training import automatic
 
-    paths = [project.media / sample.file for sample in project.samples[:LOOKED_AT]]
+    there = (inside(project.media, sample.file) for sample in project.samples[:LOOKED_AT])
+    paths = [path for path in there if path]
     named = {name: getattr(asked, name) for name in automatic.OF_SOUNDS if getattr(asked, name) is not None}
     frontend = frontends.get(str(project.modality)).suited(paths, named)
     with foreseeing():
@@ -250,7 +252,7 @@ def _export(project: Project, wish: Wish) -> Order:
         if isinstance(exporter := exporters.get(name), Elsewhere):
             raise UsageError(exporter.unavailable, exporter.how)
     options = _only(wish, {"benchmark": bool})
-    args = ["export", str(record.path), f"--format={','.join(dict.fromkeys(wish.formats))}"]
+    args = ["export", str(record.path), f"--format={','.join(dict.fromkeys(wish.formats))}", _place(project)]
     args += ["--benchmark"] if options.get("benchmark", True) else []
     args += ["--accept-drop"] if wish.accept_drop else []
     return Order(args, wish.title or ", ".join(wish.formats), record.path)
@@ -263,13 +265,19 @@ def _explain(project: Project, wish: Wish) -> Order:
     limit = options.get("limit", 8)
     if not 1 <= limit <= MOST_EXPLAINED:
         raise UsageError(*both("order.limit", limit=str(limit), most=MOST_EXPLAINED))
-    return Order(["explain", str(record.path), *files, f"--limit={limit}"], wish.title, record.path)
+    args = ["explain", str(record.path), *files, f"--limit={limit}", _place(project)]
+    return Order(args, wish.title, record.path)
 
 
 def _curve(project: Project, wish: Wish) -> Order:
     record = _used(project, wish)
     _only(wish, {})
-    return Order(["curve", str(record.path)], wish.title, record.path)
+    return Order(["curve", str(record.path), _place(project)], wish.title, record.path)
+
+
+def _place(project: Project) -> str:
+    """Where a run's samples are looked for: in the project, whatever the run names."""
+    return f"--data={project.media}"
 
 
 def _used(project: Project, wish: Wish) -> records.Record:

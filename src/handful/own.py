@@ -1,4 +1,4 @@
-"""Which files were written here. PyTorch's formats can hold programs, so that only one's own are opened unasked.
+"""Which files were written here: PyTorch's formats can hold programs and recipes name folders, so that only one's own are trusted.
 
 Kept by content, and outside of runs: no folder from elsewhere can claim that it was made here.
 """
@@ -13,7 +13,7 @@ from handful.files import Store, data_dir, sha256_file
 
 
 def remember(path: Path) -> None:
-    """Note that `path` was written here; where nothing can be noted, opening it will need the user's word."""
+    """Note that `path` was written here; where nothing can be noted, trusting it will need the user's word."""
     with contextlib.suppress(HandfulError, OSError), contextlib.closing(_ledger()) as ledger:
         ledger.put([(sha256_file(path), b"")])
 
