@@ -135,6 +135,7 @@ CHANGES: dict[str, Callable[[Project], Any]] = {
     "relabel": lambda p: p.relabel({p.samples[0].id: "dog", p.samples[4].id: "cat"}),
     "delete": lambda p: p.delete([p.samples[0].id, p.samples[3].id]),
     "group": lambda p: p.set_group([p.samples[0].id, p.samples[1].id], "one day"),
+    "split": lambda p: p.set_split([p.samples[0].id, p.samples[4].id], "test"),
     "class": lambda p: p.add_class("bird"),
     "rename a class": lambda p: p.rename_class("cat", "lion"),
     "merge": lambda p: p.merge_classes(["cat", "dog"], "dog"),
@@ -173,7 +174,7 @@ def test_every_change_is_undone_and_redone_to_the_byte(
 def change_at_random(project: Project, rng: random.Random, number: int) -> None:
     ids, known = [s.id for s in project.samples], project.class_names
     some = rng.sample(ids, min(rng.randint(1, 3), len(ids)))
-    match rng.randrange(6):
+    match rng.randrange(7):
         case 0 | 1:
             project.add(png(100 + number), rng.choice([*known, f"class {number}"]), f"{number}.png")
         case 2:
@@ -183,6 +184,8 @@ def change_at_random(project: Project, rng: random.Random, number: int) -> None:
         case 4:
             project.set_group(some, f"day {number % 3}")
         case 5:
+            project.set_split(some, rng.choice(["", "train", "validation", "test"]))
+        case 6:
             project.merge_classes(rng.sample(known, min(2, len(known))), rng.choice([*known, f"name {number}"]))
 
 

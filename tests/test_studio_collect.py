@@ -24,7 +24,7 @@ from handful.web.studio.server import StudioServer
 from handful.workflow.studio import Studio, pictures
 
 from .conftest import write_photos
-from .test_studio_server import TOKEN, Answer, Client
+from .test_studio_server import TOKEN, Answer, Client, waited_for
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +158,14 @@ def test_classes_and_samples_can_be_changed_and_changed_back(project: Project, p
         ("/classes/rename", {"name": "red", "to": "rot"}, {"rot": 12, "green": 12, "empty": 0}),
         ("/samples/move", {"ids": ids[:3], "label": "empty"}, None),
         ("/samples/group", {"ids": ids[:2], "group": "walk"}, None),
+        ("/samples/split", {"ids": ids[:2], "split": "test"}, None),
         ("/samples/delete", {"ids": ids[-2:]}, None),
         ("/classes/merge", {"names": ["rot", "empty"], "to": "rot"}, None),
         ("/classes/delete", {"name": "rot"}, None),
     ):
         done = project.good("POST", path, body)
         assert done["said"] and (counts is None or project.counts == counts), path
-    for _ in range(7):
+    for _ in range(8):
         project.good("POST", "/undo")
     assert project.counts == {"red": 12, "green": 12} and [s["id"] for s in project.samples] == ids
     project("POST", "/samples/move", {"ids": ["0" * 16], "label": "red"}).problem(404)
@@ -255,6 +256,77 @@ def test_parts_of_the_data_are_told_and_no_model_is_fitted_on_them(project: Proj
     assert orders.counted(opened)[0] == {"dog": 4, "cat": 4}
     rows = [json.loads(line) for line in records.snapshot(opened).read_text().splitlines()]
     assert sum(row["split"] == "test" for row in rows) == 4
+
+
+def test_what_samples_are_used_for_is_chosen_filtered_and_taken_back(project: Project, photos: Path) -> None:
+    project.bring(photos)
+    ids = [s["id"] for s in project.samples]
+    done = project.good("POST", "/samples/split", {"ids": ids[:3], "split": "test"})
+    assert done["said"] == "change what 3 samples are used for"
+    assert done["project"]["undo_change"] | {"action": ""} == {
+        "kind": "split", "action": "", "n": 3, "name": "", "to": "test", "names": [], "number": None,
+    }  # fmt: skip
+    done = project.good("POST", "/samples/split", {"ids": ids[2:5], "split": "validation"})
+    cards = {card["name"]: (card["validation"], card["test"]) for card in done["project"]["classes"]}
+    assert sorted(cards.values()) == [(0, 0), (3, 2)]
+    for part, expected in (("test", ids[:2]), ("validation", ids[2:5]), ("train", ids[5:])):
+        assert [s["id"] for s in project.good("GET", f"/samples?split={part}&limit=1000")["samples"]] == expected
+    assert project("GET", "/samples?split=elsewhere").status == 422
+    assert project("POST", "/samples/split", {"ids": ids[:1], "split": "elsewhere"}).status == 422
+    project("POST", "/samples/split", {"ids": ["0" * 16], "split": "test"}).problem(404)
+    assert project.good("POST", "/samples/split", {"ids": ids[5:], "split": ""})["action"] is None
+    project.good("POST", "/undo")
+    assert [s["split"] for s in project.samples][:6] == ["test", "test", "test", "", "", ""]
+    project.good("POST", "/redo")
+    assert [s["split"] for s in project.samples][:6] == ["test", "test", "validation", "validation", "validation", ""]
+
+
+def test_training_says_what_is_wrong_with_the_parts(project: Project, photos: Path) -> None:
+    project.bring(photos)
+    ids = [s["id"] for s in project.samples if s["label"] == "red"]
+
+    def notes(lang: str = "en") -> str:
+        asked = {"settings": {"weights": "none", "model": "statistics"}}
+        return "\n".join(project("POST", f"/plan?lang={lang}", asked).json["notes"])
+
+    assert "kept" not in notes() and "partly" not in notes()
+    project.good("POST", "/samples/group", {"ids": ids[:4], "group": "monday"})
+    project.good("POST", "/samples/split", {"ids": ids[:2], "split": "test"})
+    assert "monday" in notes() and "1 take is used partly" in notes()
+    assert "частью" in notes("ru")
+    project.good("POST", "/samples/split", {"ids": ids, "split": "validation"})
+    assert "partly" not in notes() and "All samples of red are kept" in notes() and "has no samples" not in notes()
+    refused = project("POST", "/jobs", {"kind": "train", "settings": {"model": "statistics"}}).problem(422)
+    assert "All samples of the class red are kept" in refused["detail"] and refused["hint"].startswith("use some")
+
+
+@pytest.mark.slow
+def test_a_look_finds_parts_that_are_wrong_until_they_are_mended(project: Project, tmp_path: Path) -> None:
+    project.bring(write_photos(tmp_path / "photos", ("red", "green", "blue"), per_class=8))
+    label = {s["id"]: s["label"] for s in project.samples}
+    blue, red = ([i for i in label if label[i] == name] for name in ("blue", "red"))
+    project.good("POST", "/samples/group", {"ids": red[:3], "group": "monday"})
+    project.good("POST", "/samples/split", {"ids": [*blue, red[0]], "split": "test"})
+    job = project("POST", "/jobs", {"kind": "check", "settings": {"weights": "none"}})
+    assert finished(project, job.json["id"])["state"] == "done"
+    waited_for(lambda: project.good("GET", "/findings")["made"] is not None)
+
+    def found() -> dict[str, Any]:
+        return {card["message"]: card for card in project.good("GET", "/findings")["findings"]}
+
+    untrained, torn = (next(m for m in found() if word in m) for word in ("nothing to learn", "partly"))
+    assert set(found()[untrained]["samples"]) == set(blue) and "'blue'" in untrained
+    assert set(found()[torn]["samples"]) == set(red[:3]) and "monday" in torn and found()[torn]["severity"] == "warning"
+    project.good("POST", "/samples/split", {"ids": red[:3], "split": "test"})
+    assert torn not in found() and untrained in found() and project.good("GET", "/findings")["fresh"] is False
+    project.good("POST", "/samples/split", {"ids": blue[:4], "split": ""})
+    assert untrained not in found()
+    job = project("POST", "/jobs", {"kind": "train", "settings": {"weights": "none", "model": "statistics"}})
+    assert finished(project, job.json["id"])["state"] == "done"
+    (run,) = project.good("GET", "/runs")
+    assert (run["score"]["n"], run["test"]["n"], run["stale"]) == (17, 7, False)
+    project.good("POST", "/samples/split", {"ids": blue[:1], "split": "test"})
+    assert project.good("GET", "/runs")[0]["stale"] is True
 
 
 def test_files_that_cannot_be_taken_are_called_as_their_user_knows_them(project: Project) -> None:

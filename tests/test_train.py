@@ -301,3 +301,26 @@ def test_names_that_look_like_options_or_code(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (run.path / "out_of_fold.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {row["label"] for row in rows} == set(names)
     assert "<img src=x onerror=alert(1)>" not in run.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_class_that_is_only_tested_on_is_left_out_and_takes_in_two_parts_are_said(tmp_path: Path, part: str) -> None:
+    photos = write_photos(tmp_path / "photos", ("red", "green", "blue"), per_class=8, size=32)
+    rows = ["file_name,label,group,split"]
+    for number, file in enumerate(sorted(photos.rglob("*.png"))):
+        label = file.parent.name
+        kept = label == "blue" or number % 4 == 0
+        group = "monday" if label == "red" and number % 4 < 2 else ""
+        rows.append(f"{label}/{file.name},{label},{group},{part if kept else 'train'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    settings = {"labels": str(tmp_path / "labels.csv"), "weights": "none", "strategy": "prototype"}
+    result = handful.train(photos, run=tmp_path / "run", **settings).result  # type: ignore[arg-type]
+    said = {row["name"]: row for row in result["findings"]}
+    assert (
+        result["classes"] == ["green", "red"] and len([r for r in result["findings"] if r["name"] == "untrained"]) == 1
+    )
+    assert said["untrained"]["values"]["name"] == "blue" and len(said["untrained"]["files"]) == 8
+    assert said["groups_apart"]["kind"] == "leak" and "monday" in said["groups_apart"]["message"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows).replace(",train", f",{part}"))
+    with pytest.raises(DataError, match="nothing to train on.*kept"):
+        handful.train(photos, run=tmp_path / "none", **settings)  # type: ignore[arg-type]

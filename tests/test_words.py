@@ -16,7 +16,7 @@ import pytest
 
 import handful
 from handful import words
-from handful.audit import doctor, labels, mixes, shortcuts, sources
+from handful.audit import doctor, labels, mixes, parts, shortcuts, sources
 from handful.config import Recipe
 from handful.data import Dataset, Finding, Sample, load_data
 from handful.data.scan import _identify, _walk
@@ -103,6 +103,8 @@ def of_facts() -> Iterator[Finding]:
     yield from doctor.duplicates(twins, [])
     yield from doctor.duplicates([sample("a.jpg"), sample("b.jpg"), sample("c.jpg")], [(0, 1), (1, 2)])
     yield from doctor.duplicates([sample("a.jpg", "cat", split="train", sha256="x"), sample("b.jpg", "dog", split="test", sha256="x")], [])  # fmt: skip
+    yield from parts.untrained([sample("a.jpg", "cat"), sample("b.jpg", "dog", split="test")])
+    yield from parts.apart([sample("a.jpg", group="one"), sample("b.jpg", group="one", split="validation")])
     yield from doctor.too_few([sample(f"{i}.x", "a" if i else "b") for i in range(20)])
     yield doctor.unreadable(
         sample("bad.wav"), FileError(words.said("file.soundless"), words.said("file.soundless.fix"))

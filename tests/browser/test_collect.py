@@ -405,6 +405,43 @@ def test_samples_are_chosen_and_moved_by_keyboard_alone(server: Server, page: An
     assert page.locator("dialog[open]").count() == 0
 
 
+def test_samples_are_kept_for_a_test_and_what_goes_wrong_is_said(server: Server, page: Any, tmp_path: Path) -> None:
+    project = server.project("Uses")
+    server.fill(project, write_photos(tmp_path, ("red", "green"), 6))
+    page.goto(f"/p/{project}/collect?class=red")
+    grid = page.get_by_role("listbox")
+    grid.focus()
+    assert page.get_by_role("combobox", name="Used for").count() == 0, "there is nothing to filter by yet"
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    page.get_by_label("Use for…").select_option("The final test only")
+    page.get_by_text("2 samples are kept for the final test").wait_for()
+    assert [s["split"] for s in server.samples(project) if s["label"] == "red"] == ["test", "test", "", "", "", ""]
+    assert until(lambda: grid.get_by_text("final test only").count() == 2)
+    page.get_by_role("combobox", name="Used for").select_option("The final test only")
+    assert until(lambda: grid.get_by_role("option").count() == 2)
+    page.get_by_role("combobox", name="Used for").select_option("Comparing models only")
+    page.get_by_text("No sample is used for that").wait_for()
+    page.get_by_role("button", name="Show all").click()
+    assert until(lambda: grid.get_by_role("option").count() == 6)
+
+    take = [s["id"] for s in server.samples(project) if s["label"] == "red"][1:3]
+    server.ask("POST", f"/projects/{project}/samples/group", {"ids": take, "group": "monday"})
+    page.get_by_text("1 take is used partly for learning, partly for a test (“monday”)").wait_for()
+    grid.focus()
+    page.keyboard.press("Control+a")
+    page.get_by_label("Use for…").select_option("Comparing models only")
+    page.get_by_text("“red” has nothing to learn from").wait_for()
+    assert page.get_by_text("partly for learning").count() == 0
+    page.get_by_role("link", name="Classes").click()
+    red = page.locator(".class-card", has_text="red")
+    red.get_by_text("6 for testing").wait_for()
+    red.get_by_text("nothing to learn from").wait_for()
+    page.get_by_role("button", name="Undo: what 6 samples are used for").click()
+    red.get_by_text("2 for testing").wait_for()
+    assert [s["split"] for s in server.samples(project)].count("validation") == 0
+
+
 # Of the tiles that fit into the window: how many there are, have a picture, or the few pixels of theirs until it comes.
 TILES = """() => {
     const frame = document.querySelector('[role=listbox]').getBoundingClientRect();

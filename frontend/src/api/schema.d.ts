@@ -331,6 +331,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{p}/samples/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what samples are used for */
+        post: operations["samples_split_samples"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{p}/thumbs": {
         parameters: {
             query?: never;
@@ -1161,7 +1178,7 @@ export interface components {
         Change: {
             /**
              * Kind
-             * @description add, record, import, move, relabel, group, delete, class, rename-class, merge, ...
+             * @description add, record, import, move, relabel, group, split, delete, class, rename-class, merge, ...
              */
             kind: string;
             /**
@@ -1289,6 +1306,17 @@ export interface components {
             values: {
                 [key: string]: unknown;
             };
+        };
+        /** Divided */
+        Divided: {
+            /** Ids */
+            ids: string[];
+            /**
+             * Split
+             * @description validation and test: kept for that alone; empty: for training and testing as usual
+             * @enum {string}
+             */
+            split: "" | "train" | "validation" | "test";
         };
         /**
          * Done
@@ -2390,7 +2418,7 @@ export interface components {
             rate_hz?: number | null;
             /**
              * Split
-             * @description train, validation or test, as its data came divided; empty: nobody said
+             * @description train, validation or test, as its data came divided or somebody chose; empty: nobody said
              * @default
              */
             split: string;
@@ -3126,6 +3154,8 @@ export interface operations {
                 query?: string;
                 /** @description only these, with commas */
                 ids?: string | null;
+                /** @description only what is used so; train: all that is not kept */
+                split?: ("train" | "validation" | "test") | null;
                 sort?: "added" | "name" | "doubt";
                 offset?: number;
                 limit?: number;
@@ -3240,6 +3270,41 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Grouped"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    samples_split_samples: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                p: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Divided"];
             };
         };
         responses: {

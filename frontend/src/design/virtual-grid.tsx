@@ -12,7 +12,7 @@ const BEHIND = 0.5;
 interface VirtualGridProps {
   label: string;
   count: number;
-  /** Edge of a tile in px; `height` where it is not square. */
+  /** Edge of a tile in px, about: tiles grow or shrink until they fill their rows. `height` where it is not square. */
   tile: number;
   height?: number;
   gap?: number;
@@ -47,12 +47,14 @@ export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, 
     return () => observer.disconnect();
   }, [gap]);
 
-  const columns = Math.max(1, Math.floor((width + gap) / (tile + gap)));
+  const columns = Math.max(1, Math.round((width + gap) / (tile + gap)));
+  const wide = width > 0 ? Math.floor((width - gap * (columns - 1)) / columns) : tile;
+  const high = Math.round((height * wide) / tile);
   const rows = Math.ceil(count / columns);
   const virtual = useVirtualizer({
     count: rows,
     getScrollElement: () => frame.current,
-    estimateSize: () => height + gap,
+    estimateSize: () => high + gap,
     rangeExtractor: (range) => extended(range, way.current),
     paddingStart: gap,
     paddingEnd: gap,
@@ -63,7 +65,7 @@ export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, 
   const first = (lines[0]?.index ?? 0) * columns;
   const last = Math.min(count, ((lines.at(-1)?.index ?? 0) + 1) * columns) - 1;
 
-  useEffect(() => virtual.measure(), [virtual, height, gap, columns]);
+  useEffect(() => virtual.measure(), [virtual, high, gap, columns]);
   useEffect(() => {
     if (active >= count) setActive(Math.max(0, count - 1));
   }, [active, count]);
@@ -95,7 +97,7 @@ export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, 
   }
 
   function press(event: KeyboardEvent): void {
-    const page = columns * Math.max(1, Math.floor((frame.current?.clientHeight ?? height) / (height + gap)) - 1);
+    const page = columns * Math.max(1, Math.floor((frame.current?.clientHeight ?? high) / (high + gap)) - 1);
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, PageUp: -page, PageDown: page, Home: -count, End: count }[event.key];
     if (step !== undefined && !event.altKey) {
       event.preventDefault();
@@ -129,7 +131,7 @@ export function VirtualGrid({ label, count, tile, height = tile, gap = 8, idOf, 
   const latest = useRef(click);
   latest.current = click;
   const clicked = useCallback((event: MouseEvent, index: number) => latest.current(event, index), []);
-  const parts = { id, columns, count, tile, height, gap, idOf, nameOf, render, selected: onSelect && (selected ?? NONE), clicked };
+  const parts = { id, columns, count, tile: wide, height: high, gap, idOf, nameOf, render, selected: onSelect && (selected ?? NONE), clicked };
   return (
     <div
       ref={frame}

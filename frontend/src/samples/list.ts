@@ -5,12 +5,15 @@ import { useEffect, useMemo } from "react";
 import { api, keys, take, type Shapes } from "@/api";
 
 export type Sample = Shapes["Sample"];
+/** What samples are used for; `train`: all that are not kept for a test. */
+export type Part = "train" | "validation" | "test";
 export type Sort = "added" | "name" | "doubt";
 
 export interface Filter {
   label?: string | undefined;
   query?: string;
   ids?: readonly string[];
+  part?: Part | undefined;
   sort?: Sort;
 }
 
@@ -26,16 +29,16 @@ const FIRST = 300;
 const MORE = 1000;
 const NAMED = 400; // ids that fit into an address
 
-export function useSamples(p: string, { label, query = "", ids, sort = "added" }: Filter, enabled = true): SampleList {
+export function useSamples(p: string, { label, query = "", ids, part, sort = "added" }: Filter, enabled = true): SampleList {
   const named = ids?.slice(0, NAMED).join(",");
   const found = useInfiniteQuery({
-    queryKey: keys.project(p, "samples", { label, query, ids: named, sort }),
+    queryKey: keys.project(p, "samples", { label, query, ids: named, part, sort }),
     queryFn: ({ pageParam: offset, signal }) =>
       take(
         api.GET("/api/projects/{p}/samples", {
           params: {
             path: { p },
-            query: { sort, offset, limit: offset === 0 ? FIRST : MORE, ...(label !== undefined && { label }), ...(query && { query }), ...(named !== undefined && { ids: named }) },
+            query: { sort, offset, limit: offset === 0 ? FIRST : MORE, ...(label !== undefined && { label }), ...(query && { query }), ...(named !== undefined && { ids: named }), ...(part && { split: part }) },
           },
           signal,
         }),

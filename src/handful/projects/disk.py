@@ -20,7 +20,7 @@ from handful.projects.contents import sync_path
 from handful.projects.history import Change
 from handful.projects.names import visible
 from handful.projects.reasons import NotFound, ProjectError
-from handful.projects.state import State
+from handful.projects.state import PAIRED, State
 from handful.words import both, reason, said
 
 FORMAT = 1
@@ -99,7 +99,7 @@ class Disk:
         keys = {key for change in changes for key in change}
         try:
             self._put_aside()
-            if self.stale or keys & {"remove", "label", "group"} or not self._append(state, changes):
+            if self.stale or keys & {"remove", *PAIRED} or not self._append(state, changes):
                 self.stale = True
                 atomic_write(self.labels, labels.render(state.listed))
             self._left = self._stamp()

@@ -121,6 +121,11 @@ def regroup(state: State, groups: Mapping[str, str]) -> Edit | None:
     return Edit("group", {"n": len(pairs)}, {"group": pairs}) if pairs else None
 
 
+def resplit(state: State, ids: Iterable[str], split: str) -> Edit | None:
+    pairs = {name: [before, split] for name in _here(state, ids) if (before := state.samples[name].split) != split}
+    return Edit("split", {"n": len(pairs), "to": split}, {"split": pairs}) if pairs else None
+
+
 def _relabel(state: State, labels: Mapping[str, str], kind: str, values: dict[str, Any]) -> Edit | None:
     change = _with_labels(state, _with_classes(state, {}, labels.values()), labels)
     return Edit(kind, values | {"n": len(change["label"])}, change) if "label" in change else None

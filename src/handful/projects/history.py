@@ -30,7 +30,7 @@ NAMED = 3  # classes in the words of a change
 @dataclass(frozen=True)
 class Action:
     """One change. `seq` names it, also where it is undone or redone. `kind`: add, record, import, move, relabel, group,
-    delete, class, rename-class, merge, delete-class, rename, undo, redo, nothing. `values`: what the words are made of
+    split, delete, class, rename-class, merge, delete-class, rename, undo, redo, nothing. `values`: what the words are made of
     (n, moved, name, to, names, what)."""
 
     seq: int

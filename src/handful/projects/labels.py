@@ -29,7 +29,7 @@ _FILE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{14})\.([a-z0-9]{1,5})", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One file of a project. `id`: the first 16 hex digits of its SHA-256; `added`: seconds since 1970, which orders samples;
-    `split`: "train", "validation" or "test" as its data set came divided, "" where nobody said."""
+    `split`: "train", "validation" or "test" as its data set came divided or somebody chose, "" where nobody said."""
 
     id: str
     name: str

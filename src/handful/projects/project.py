@@ -205,6 +205,11 @@ class Project:
         """Sample id -> group, several at once. Raises: NotFound, none of them is there."""
         return self._edit(edits.regroup, groups)
 
+    def set_split(self, ids: Iterable[str], split: str) -> Action:
+        """Say what samples are used for: "train", "validation" or "test"; "": training and testing as usual. Raises: NotFound,
+        none of `ids` is there."""
+        return self._edit(edits.resplit, ids, split)
+
     def undo(self, action: int | None = None) -> Action:
         """Take the last change back that is not taken back yet.
 

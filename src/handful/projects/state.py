@@ -1,21 +1,24 @@
 """What a project holds, and changes to it as data: made, taken back, made again, always with the same outcome.
 
 A change is a JSON object with any of: `name`, `modality`, `classes` ([old, new]); `add`, `remove` (rows of labels.csv);
-`label`, `group` ({sample id: [old, new]}). Making a change sets values, whatever was there: twice is the same as once,
+`label`, `group`, `split` ({sample id: [old, new]}). Making a change sets values, whatever was there: twice is the same as once,
 which is what lets a crash be mended by making the last change again. Knows no files.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from handful.folders import split_named
 from handful.projects.history import Change
 from handful.projects.labels import COLUMNS, OLDEST, Sample, cells, from_cells, order
 from handful.projects.reasons import ProjectError
 from handful.words import both
+
+PAIRED = ("label", "group", "split")  # of a sample: [old, new]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class State:
             sample = from_cells(row)
             if sample is not None:
                 self.samples.pop(sample.id, None)
-        for key in ("label", "group"):
+        for key in PAIRED:
             for name, (_, new) in change.get(key, {}).items():
                 if name in self.samples:
                     self.samples[name] = replace(self.samples[name], **{key: new})
@@ -114,8 +117,15 @@ def _sound(key: str, value: Any) -> bool:
         case (("add" | "remove"), [*rows]):
             return all(_row(row) for row in rows)
         case (("label" | "group"), {**pairs}):
-            return all(isinstance(p, list) and len(p) == 2 and {type(x) for x in p} == {str} for p in pairs.values())
+            return all(_pair(pair) for pair in pairs.values())
+        case "split", {**pairs}:
+            return all(_pair(pair, split_named) for pair in pairs.values())
     return False
+
+
+def _pair(pair: Any, proper: Callable[[str], str] = str) -> bool:
+    """Two texts, each of them `proper`ly written."""
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) and proper(x) == x for x in pair)
 
 
 def _row(row: Any) -> bool:
@@ -134,7 +144,7 @@ def inverse(change: Change) -> Change:
     for key, other in (("add", "remove"), ("remove", "add")):
         if key in change:
             back[other] = change[key]
-    for key in ("label", "group"):
+    for key in PAIRED:
         if key in change:
             back[key] = {name: pair[::-1] for name, pair in change[key].items()}
     return back

@@ -50,14 +50,19 @@ def _rounded(seconds: float) -> Sentence:
     return Sentence("plan.hours", {"digits": Number(round(seconds / 3600, 1), "count")})
 
 
-def problems(counts: Mapping[str, int], sources: Mapping[str, int]) -> list[tuple[Said, Said]]:
+def problems(
+    counts: Mapping[str, int], sources: Mapping[str, int], kept: Sequence[str] = ()
+) -> list[tuple[Said, Said]]:
     """What keeps training from starting, each with what to do.
 
     Args:
         counts: samples of each class.
         sources: of each class how many things its samples come from: a take counts once, a sample without one by itself.
+        kept: classes whose samples are all kept for validation or test.
     """
     there = {name: n for name, n in counts.items() if n}
+    if kept and len(there) < 2:
+        return [both("plan.all_kept", n=len(kept), names=list(kept))]
     if not there:
         return [both("plan.nothing")]
     if len(there) == 1:
@@ -69,12 +74,29 @@ def problems(counts: Mapping[str, int], sources: Mapping[str, int]) -> list[tupl
     return []
 
 
-def notes(texts: Words, counts: Mapping[str, int], sources: Mapping[str, int]) -> list[str]:
-    """What to know before, though training can start."""
-    empty = [name for name, n in counts.items() if not n]
+def notes(
+    texts: Words,
+    counts: Mapping[str, int],
+    sources: Mapping[str, int],
+    kept: Sequence[str] = (),
+    torn: Sequence[str] = (),
+) -> list[str]:
+    """What to know before, though training can start.
+
+    Args:
+        kept: classes whose samples are all kept for validation or test.
+        torn: takes that are used partly for training, partly for testing.
+    """
+    empty = [name for name, n in counts.items() if not n and name not in kept]
     alone = [name for name, n in counts.items() if n == 1]
     one_take = [name for name, n in counts.items() if n > 1 and sources[name] < 2]
-    rows = (("plan.empty", empty), ("plan.one_sample", alone), ("plan.one_take", one_take))
+    rows = (
+        ("plan.empty", empty),
+        ("plan.untrained", kept),
+        ("plan.torn", torn),
+        ("plan.one_sample", alone),
+        ("plan.one_take", one_take),
+    )
     said = [texts.text(key, n=len(names), names=_named(names)) for key, names in rows if names]
     return said + [texts.text("plan.few")] * any(1 < n < FEW for n in counts.values())
 

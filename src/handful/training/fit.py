@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from handful.audit.doctor import unreadable
+from handful.audit.parts import apart
 from handful.config import Recipe, to_yaml
 from handful.data import Dataset, Finding, Sample, load_data
 from handful.data.splits import join
@@ -129,7 +130,7 @@ def _test_part(recipe: Recipe, dataset: Dataset) -> Dataset | None:
         strange = sorted(set(other.classes) - set(dataset.classes))
         note = Finding("format", "warning", "test_classes", {"names": strange})
         return Dataset(other.root, other.modality, tuple(known), other.findings + ((note,) if strange else ()))
-    part = dataset.part("test")
+    part = replace(dataset.part("test"), findings=())  # they are those of the data, told already
     return part if len(part) else None
 
 
@@ -163,7 +164,7 @@ def _score_test(test: Dataset, trial: Trial, scored: Scored) -> Tested | None:
 
 
 def _leaks(samples: list[Sample], trial: Trial) -> list[Finding]:
-    """Test files that are training files, or nearly."""
+    """Test files that are training files, or nearly, or share a group with them."""
     trained, reader = trial.prepared.samples, trial.reader
     both = [*trained, *samples]
     known = {s.sha256 for s in trained}
@@ -173,7 +174,10 @@ def _leaks(samples: list[Sample], trial: Trial) -> list[Finding]:
         for a, b in reader.frontend.alike(reader.facts(both))
         if a < len(trained) <= b and both[a].sha256 != both[b].sha256
     }
-    found = []
+    shared = {s.group for s in trained} & {s.group for s in samples}
+    found = apart(
+        replace(s, split="test" if i >= len(trained) else "train") for i, s in enumerate(both) if s.group in shared
+    )
     for files, name in ((same, "test_trained"), (near - same, "test_alike")):
         if files:
             found.append(Finding("leak", "error", name, {"n": len(files)}, tuple(sorted(files))))

@@ -13,6 +13,7 @@ from functools import reduce
 import numpy as np
 
 from handful.audit.doctor import duplicates, from_facts, too_few, unreadable
+from handful.audit.parts import apart, untrained
 from handful.audit.sources import from_metadata
 from handful.config import Recipe
 from handful.data import Dataset, Finding, Sample, load_data
@@ -61,6 +62,8 @@ class Trial:
                 recipe.data, modality=recipe.modality, labels=recipe.labels, pattern=recipe.pattern, classes=recipe.classes,
                 per_class=recipe.per_class, seed=recipe.seed,
             )  # fmt: skip
+            unfit = untrained(self.dataset.samples)
+            self.dataset = self.dataset.without({file for found in unfit for file in found.files}, tuple(unfit))
             _enough([s for s in self.dataset.samples if s.split != "test"], self.dataset)
             if dataset is None:
                 self.teller.say(summary(self.dataset))
@@ -143,6 +146,7 @@ def _frontend(recipe: Recipe, dataset: Dataset) -> Frontend:
 def inspect(samples: list[Sample], errors: list[tuple[Sample, FileError]], reader: Reader) -> list[Finding]:
     """What reading the files has shown; needs no model."""
     found = [unreadable(sample, error) for sample, error in errors]
+    found += apart(samples)
     found += duplicates(samples, reader.frontend.alike(reader.facts(samples)))
     found += from_facts(samples, reader.facts(samples))
     return found + too_few(samples) + from_metadata(samples, reader.facts(samples))

@@ -48,6 +48,7 @@ def check(
     """
     from handful.audit.fix import one_spelling
     from handful.audit.labels import to_findings
+    from handful.audit.parts import untrained
     from handful.config import resolve
     from handful.data import load_data
     from handful.features import frontends
@@ -69,7 +70,7 @@ def check(
     ]
     broken = {sample.file for sample, _ in errors}
     samples = [s for s in dataset.samples if s.file not in broken]
-    findings = [*dataset.findings, *inspect(samples, errors, reader)]
+    findings = [*dataset.findings, *untrained(dataset.samples), *inspect(samples, errors, reader)]
     findings += _shortcuts(recipe, dataset, samples, reader)
     merged = replace(dataset, samples=tuple(one_spelling(dataset.samples)))  # Dog and dog are no mistake of each other
     doubtful, skipped = _by_model(recipe, merged, teller)

@@ -9,6 +9,7 @@ import { number, t } from "@/words";
 import { useChooser } from "./drop-zone";
 import type { Incoming } from "./incoming";
 import { fault, meant } from "./names";
+import { kept } from "./parts";
 
 const SHOWN = 12;
 
@@ -203,7 +204,7 @@ export function ClassCard({ project, card, index, readOnly, onFiles, onRecord }:
           <span className="class-count-short" aria-hidden="true">
             {number(card.count)}
           </span>
-          {card.validation + card.test > 0 && <span className="small class-count-parts">{t("collect.parts_class", { count: card.validation + card.test })}</span>}
+          {kept(card) > 0 && <span className="small class-count-parts">{t("collect.parts_class", { count: kept(card) })}</span>}
         </span>
         {!readOnly && (
           <Menu
@@ -226,6 +227,12 @@ export function ClassCard({ project, card, index, readOnly, onFiles, onRecord }:
         </Link>
       ) : (
         <p className="class-empty small muted">{t(readOnly ? "collect.class_empty_read_only" : "collect.class_empty")}</p>
+      )}
+      {card.count > 0 && kept(card) === card.count && (
+        <p className="class-untrained small">
+          <Icon name="warning" size={15} />
+          {t("collect.nothing_to_learn")}
+        </p>
       )}
       {!readOnly && (
         <footer className="class-foot">

@@ -4,14 +4,12 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useState, type Keybo
 import { Link } from "wouter";
 import { api, useChange, type Shapes } from "@/api";
 import { Button, EmptyState, Icon, Loading, Notice, Select, TextField, VirtualGrid } from "@/design";
-import { flagWords, SampleDialog, Thumb, useSamples, type Sort } from "@/samples";
+import { flagWords, SampleDialog, Thumb, useSamples, type Part, type Sort } from "@/samples";
 import { duration, number, t } from "@/words";
+import { AboutParts, kept, keptFor, PartFilter, PartTrouble, UseFor, type Use } from "./parts";
 
 const TILE = 118;
 const ALL = "";
-
-/** What a sample is kept for, where it is not for learning. */
-const partOf = ({ split }: Shapes["Sample"]): string => (split === "validation" || split === "test" ? t(`samples.part_${split}`) : "");
 
 interface ClassViewProps {
   project: Shapes["Project"];
@@ -24,12 +22,14 @@ interface ClassViewProps {
 export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps) {
   const [query, setQuery] = useState("");
   const [sort, setSort] = useState<Sort>("added");
+  const [part, setPart] = useState<Part>();
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [open, setOpen] = useState<number | null>(null);
-  const list = useSamples(project.id, { label, query: useDeferredValue(query.trim()), sort });
+  const list = useSamples(project.id, { label, query: useDeferredValue(query.trim()), part, sort });
   const { samples } = list;
   const change = useChange(project.id);
   const audio = project.modality === "audio";
+  const shown = project.classes.filter(({ name }) => label === undefined || name === label);
 
   // What is no longer shown cannot be meant any more.
   const here = useMemo(() => new Set(samples.map(({ id }) => id)), [samples]);
@@ -39,6 +39,8 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
   const where = { params: { path: { p: project.id } } };
   const move = (to: string) =>
     void change(api.POST("/api/projects/{p}/samples/move", { ...where, body: { ids: chosen, label: to } }), t("samples.moved", { count: chosen.length, label: to })).then((ok) => ok && setSelected(new Set()));
+  const use = (split: Use) =>
+    void change(api.POST("/api/projects/{p}/samples/split", { ...where, body: { ids: chosen, split } }), t(`samples.used_${split || "usual"}`, { count: chosen.length })).then((ok) => ok && setSelected(new Set()));
   const remove = (ids: string[]) =>
     void change(api.POST("/api/projects/{p}/samples/delete", { ...where, body: { ids } }), t("samples.deleted", { count: ids.length })).then((ok) => ok && setSelected(new Set()));
 
@@ -47,7 +49,7 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
     (index: number) => {
       const sample = samples[index];
       if (!sample) return t("shell.loading");
-      return [sample.name, label === undefined ? sample.label : "", partOf(sample), ...(sample.flags ?? []).map(flagWords)].filter(Boolean).join(", ");
+      return [sample.name, label === undefined ? sample.label : "", keptFor(sample), ...(sample.flags ?? []).map(flagWords)].filter(Boolean).join(", ");
     },
     [samples, label],
   );
@@ -78,6 +80,7 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
           ))}
         </Select>
         <TextField label={t("collect.search")} hideLabel type="search" placeholder={t("collect.search")} value={query} onChange={(event) => setQuery(event.target.value)} />
+        <PartFilter classes={project.classes} part={part} onPart={setPart} />
         <Select label={t("collect.sort")} hideLabel value={sort} onChange={(event) => setSort(event.target.value as Sort)}>
           {(["added", "name", "doubt"] as const).map((one) => (
             <option key={one} value={one}>
@@ -103,6 +106,7 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
                     <option key={name}>{name}</option>
                   ))}
               </Select>
+              <UseFor onUse={use} />
               <Button look="danger" icon="trash" onClick={() => remove(chosen)}>
                 {t("samples.delete")}
               </Button>
@@ -113,13 +117,27 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
           )}
         </div>
       )}
+      <PartTrouble classes={shown} samples={samples} whole={!query && !part && samples.length === list.total} />
       {list.error ? (
         <Notice tone="error" title={list.error.message} />
       ) : list.pending ? (
         <Loading label={t("shell.loading")} />
       ) : list.total === 0 ? (
-        query ? (
-          <EmptyState icon="search" title={t("collect.nothing_found", { query })} action={<Button onClick={() => setQuery("")}>{t("collect.search_clear")}</Button>} />
+        query || part ? (
+          <EmptyState
+            icon="search"
+            title={query ? t("collect.nothing_found", { query }) : t("collect.nothing_used")}
+            action={
+              <Button
+                onClick={() => {
+                  setQuery("");
+                  setPart(undefined);
+                }}
+              >
+                {t("collect.search_clear")}
+              </Button>
+            }
+          />
         ) : (
           <EmptyState icon="collect" title={t("collect.class_is_empty")}>
             {t("collect.class_empty")}
@@ -127,7 +145,7 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
         )
       ) : (
         <VirtualGrid
-          key={`${label}/${sort}/${query}`}
+          key={`${label}/${sort}/${query}/${part}`}
           label={t("collect.samples_of", { label: label ?? t("collect.everything") })}
           count={list.total}
           tile={TILE}
@@ -141,11 +159,14 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
           render={(index) => {
             const sample = samples[index];
             if (!sample) return null;
-            const words = [audio && sample.seconds != null ? duration(sample.seconds) : "", partOf(sample)].filter(Boolean).join(" · ");
+            const use = keptFor(sample);
             return (
               <>
                 <Thumb p={project.id} s={sample.id} size={TILE} glimpse={sample.glimpse} />
-                {words && <span className="tile-words number">{words}</span>}
+                <span className="tile-foot">
+                  {use && <span className="tile-words tile-use">{use}</span>}
+                  {audio && sample.seconds != null && <span className="tile-words number">{duration(sample.seconds)}</span>}
+                </span>
                 {(sample.flags ?? []).length > 0 && (
                   <span className="tile-flag">
                     <Icon name="warning" size={14} />
@@ -156,6 +177,7 @@ export function ClassView({ project, label, readOnly, onLabel }: ClassViewProps)
           }}
         />
       )}
+      {(chosen.length > 0 || shown.some((card) => kept(card) > 0)) && <AboutParts />}
       {open !== null && <SampleDialog project={project} samples={samples} index={open} onIndex={setOpen} onClose={() => setOpen(null)} readOnly={readOnly} />}
     </div>
   );

@@ -101,7 +101,9 @@ class ProjectCard(Shape):
 class Change(Shape):
     """A change that undo takes back or redo makes again, for pages to say in their language."""
 
-    kind: str = Field(description="add, record, import, move, relabel, group, delete, class, rename-class, merge, ...")
+    kind: str = Field(
+        description="add, record, import, move, relabel, group, split, delete, class, rename-class, merge, ..."
+    )
     action: str = Field(description="names it, for undo and redo")
     n: int = Field(0, description="samples")
     name: str = ""
@@ -156,7 +158,9 @@ class Sample(Shape):
     height: int | None = None
     seconds: float | None = None
     rate_hz: int | None = None
-    split: str = Field("", description="train, validation or test, as its data came divided; empty: nobody said")
+    split: str = Field(
+        "", description="train, validation or test, as its data came divided or somebody chose; empty: nobody said"
+    )
     flags: list[str] = Field(default_factory=list, description="kinds of findings that name it")
     glimpse: str = Field(
         "", description="base64 of 4 x 4 pixels (B, G, R, from the top) to show until the thumbnail is there"
@@ -643,6 +647,12 @@ class Moved(Chosen):
 
 class Grouped(Chosen):
     group: str = Field(max_length=LONG)
+
+
+class Divided(Chosen):
+    split: Literal["", "train", "validation", "test"] = Field(
+        description="validation and test: kept for that alone; empty: for training and testing as usual"
+    )
 
 
 class SampleProject(Shape):

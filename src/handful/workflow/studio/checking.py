@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import DataError
 from handful.files import atomic_write, read_json_lines, shown, to_json
+from handful.folders import KEPT
 from handful.reporting import words
 from handful.words import Words, load, retold, said, unpacked
 from handful.workflow.studio import shapes
 
 if TYPE_CHECKING:
     from handful.jobs import Job
-    from handful.projects import Project
+    from handful.projects import Project, Sample
     from handful.workflow.studio import Studio
 
 FORMAT = 1
@@ -56,8 +57,8 @@ def keep(studio: Studio, job: Job) -> None:
     studio.publish("project", {"id": opened.id, "revision": opened.revision})
 
 
-def _fingerprint(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Of (sample id, label, group) in any order."""
+def _fingerprint(rows: Iterable[tuple[str, ...]]) -> str:
+    """Of (sample id, label, group, split) in any order."""
     text = "\n".join(sorted("\x1f".join(row) for row in rows))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -66,7 +67,9 @@ def _table_print(table: Path) -> str:
     """Of the labels that a job looked at; empty where the table is gone."""
     try:
         rows = read_json_lines(table)
-        return _fingerprint((PurePosixPath(row["file_name"]).stem, row["label"], row["group"]) for row in rows)
+        return _fingerprint(
+            (PurePosixPath(row["file_name"]).stem, row["label"], row["group"], row["split"]) for row in rows
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -80,7 +83,7 @@ def findings(studio: Studio, project: str, lang: str = "en") -> dict[str, Any]:
     kept = _read(opened.findings)
     if not kept:
         return {"made": None, "fresh": False, "findings": []}
-    fresh = kept.get("labels") == _fingerprint((s.id, s.label, s.group) for s in opened.samples)
+    fresh = kept.get("labels") == _fingerprint((s.id, s.label, s.group, s.split) for s in opened.samples)
     texts = load(lang, "studio")
     cards = [_card(opened, kept, number, row, ids, texts) for number, row, ids in _open(opened, kept)]
     return {
@@ -125,20 +128,33 @@ def _open(opened: Project, kept: Mapping[str, Any]) -> list[tuple[int, dict[str,
     """(number, row, ids of its samples) of the findings that are still to be mended."""
     if not kept.get("findings"):
         return []
-    labels = {sample.id: sample.label for sample in opened.samples}
+    samples = {sample.id: sample for sample in opened.samples}
     suggested = _suggested(kept)
     found = []
     for number, row in enumerate(kept["findings"]):
         named = [_id(file) for file in row["files"]]
-        ids = [i for i in named if i in labels]
+        ids = [i for i in named if i in samples]
         if row["kind"] == "wrong-label":
-            ids = [i for i in ids if labels[i] != suggested.get(i)]
+            ids = [i for i in ids if samples[i].label != suggested.get(i)]
         if (named and not ids) or (row["kind"] == "duplicate" and len(ids) < 2):
             continue  # mended, or gone
         if row["kind"] == "label-spelling" and len(_spellings(opened, row)) < 2:
             continue
+        if _used_otherwise(row, [samples[i] for i in ids]):
+            continue
         found.append((number, row, ids))
     return found
+
+
+def _used_otherwise(row: Mapping[str, Any], samples: list[Sample]) -> bool:
+    """Whether what is wrong with the parts of the data was mended since by using samples for something else."""
+    used: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        together = sample.group if row.get("name") == "groups_apart" else ""
+        used[together].add(sample.split if sample.split in KEPT else "train")
+    if row.get("name") == "untrained":
+        return "train" in used[""]
+    return row.get("name") in ("groups_apart", "copies_apart") and all(len(parts) < 2 for parts in used.values())
 
 
 def _suggested(kept: Mapping[str, Any]) -> dict[str, str]:

@@ -212,12 +212,17 @@ def group(studio: Studio, project: str, ids: Sequence[str], group: str) -> dict[
     return change(studio, project, lambda opened: opened.set_group(ids, group))
 
 
+def split(studio: Studio, project: str, ids: Sequence[str], split: str) -> dict[str, Any]:
+    return change(studio, project, lambda opened: opened.set_split(ids, split))
+
+
 def page(
-    studio: Studio, project: str, label: str | None, query: str, ids: Sequence[str] | None, sort: str, offset: int,
-    limit: int,
+    studio: Studio, project: str, label: str | None, query: str, ids: Sequence[str] | None, split: str | None, sort: str,
+    offset: int, limit: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Samples from `offset`: of one class, with `query` in name, class or take, or those of `ids`, in their order.
 
+    split: "validation" or "test"; "train": all others.
     sort: "added"; "name"; "doubt": those that findings name first, likely wrong labels before all.
     """
     opened = studio.project(project)
@@ -227,6 +232,8 @@ def page(
         kept = [wanted[i] for i in dict.fromkeys(ids) if i in wanted]
     if label is not None:
         kept = [sample for sample in kept if sample.label == label]
+    if split is not None:
+        kept = [sample for sample in kept if (sample.split if sample.split in KEPT else "train") == split]
     if query.strip():
         text = query.strip().casefold()
         kept = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,9 +151,22 @@ def counted(project: Project) -> tuple[dict[str, int], dict[str, int]]:
     return counts, {name: len(found) for name, found in groups.items()}
 
 
+def divided(project: Project) -> tuple[list[str], list[str]]:
+    """(classes whose samples are all kept for validation or test, takes that are used partly for training, partly for testing)."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for sample in project.samples:
+        part = sample.split if sample.split in KEPT else "train"
+        parts[sample.label].add(part)
+        if sample.group:
+            groups[sample.group].add(part)
+    kept = [name for name in project.class_names if parts[name] and "train" not in parts[name]]
+    return kept, [name for name, found in groups.items() if len(found) > 1]
+
+
 def startable(project: Project) -> None:
     """Raises DataError where there is nothing to train on."""
-    if problems := plans.problems(*counted(project)):
+    if problems := plans.problems(*counted(project), divided(project)[0]):
         raise DataError(*problems[0])
 
 

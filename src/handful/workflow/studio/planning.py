@@ -35,10 +35,11 @@ def plan(
     Where nothing is known of the time, a rehearsal begins, and the next plan knows more.
     """
     project, texts = studio.project(project_id), words.load(lang)
-    counted = orders.counted(project)
+    counted, (kept, torn) = orders.counted(project), orders.divided(project)
     answer: dict[str, Any] = {
         "ready": False, "sentence": "", "model": None, "strategy": None, "method": None, "seconds": None, "why": "",
-        "problems": [texts.text("plan.problem", message=why, hint=fix) for why, fix in plans.problems(*counted)], "notes": plans.notes(texts, *counted),
+        "problems": [texts.text("plan.problem", message=why, hint=fix) for why, fix in plans.problems(*counted, kept)],
+        "notes": plans.notes(texts, *counted, kept, torn),
     }  # fmt: skip
     if importlib.util.find_spec("onnx") is None:
         answer["problems"].append(retold(said("error.no_training"), texts))

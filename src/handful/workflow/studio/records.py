@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from handful.config import load_recipe
 from handful.errors import HandfulError, RunError
 from handful.files import atomic_write, to_json
+from handful.folders import KEPT, split_named
 from handful.projects import NotFound
 from handful.projects.names import visible
 from handful.reporting.evidence import Prediction, averaged
@@ -85,18 +86,18 @@ class Record:
         try:
             if table.is_file():
                 return _table_fingerprint(table, _changed(table))
-            learnt = {sample: row["label"] for sample, row in self.samples().items()}
-            return fingerprint((learnt | self._tested()).items())
+            learnt = {sample: (str(row["label"]), str(row.get("split"))) for sample, row in self.samples().items()}
+            return fingerprint((sample, *told) for sample, told in (learnt | self._tested()).items())
         except HandfulError:
             return ""
 
-    def _tested(self) -> dict[str, str]:
-        """Labels of the part that was kept for testing, by sample id: a project's media are called by it."""
+    def _tested(self) -> dict[str, tuple[str, str]]:
+        """Label and "test" of what was kept for testing, by sample id: a project's media are called by it."""
         with shapes.readable(self.path):
             rows = Run(self.path).rows("test.jsonl")
         if not shapes.fits(rows, list[shapes.TestRow]):
             raise RunError(*both("error.run_damaged", run=self.path.name, why="test.jsonl"))
-        return {Path(row["file"]).stem: row["label"] for row in rows}
+        return {Path(row["file"]).stem: (str(row["label"]), "test") for row in rows}
 
 
 def all_of(project: Project) -> list[Record]:
@@ -141,9 +142,9 @@ def read(path: Path) -> Record:
     return _record(path, _changed(path / "run.json"))
 
 
-def fingerprint(labels: Iterable[tuple[str, str]]) -> str:
-    """Of samples (id, label) in any order."""
-    rows = sorted(f"{sample}\x1f{label}" for sample, label in labels)
+def fingerprint(samples: Iterable[tuple[str, str, str]]) -> str:
+    """Of samples (id, label, split) in any order."""
+    rows = sorted("\x1f".join((sample, label, *([split] if split in KEPT else []))) for sample, label, split in samples)
     return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -224,4 +225,5 @@ def _predictions(path: Path, changed: int) -> dict[str, Prediction]:
 def _table_fingerprint(path: Path, changed: int) -> str:
     from handful.data.table import read_table
 
-    return fingerprint((Path(row["file"]).stem, row["label"]) for row in read_table(path))
+    rows = read_table(path)
+    return fingerprint((Path(row["file"]).stem, row["label"], split_named(row.get("split", ""))) for row in rows)

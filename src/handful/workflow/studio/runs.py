@@ -57,7 +57,7 @@ def _take_titles(studio: Studio, project: Project, found: list[Record]) -> None:
 
 
 def labels_now(project: Project) -> str:
-    return records.fingerprint((sample.id, sample.label) for sample in project.samples)
+    return records.fingerprint((sample.id, sample.label, sample.split) for sample in project.samples)
 
 
 def card(record: Record, now: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from handful.files import to_json
 from handful.web.studio.media import Drawing, attachment
 from handful.web.studio.routes import ProjectId, SampleId, binary
-from handful.web.studio.schema import Chosen, Done, Grouped, Moved, SamplePage, Wave
+from handful.web.studio.schema import Chosen, Divided, Done, Grouped, Moved, SamplePage, Wave
 from handful.workflow.studio import Studio, collect, pictures
 
 _PICTURE = binary("image/jpeg", "image/png")
@@ -24,12 +24,16 @@ def router(studio: Studio) -> APIRouter:
         label: Annotated[str | None, Query(max_length=200, description="only of this class")] = None,
         query: Annotated[str, Query(max_length=200, description="part of a name, class or take")] = "",
         ids: Annotated[str | None, Query(max_length=20_000, description="only these, with commas")] = None,
+        split: Annotated[
+            Literal["train", "validation", "test"] | None,
+            Query(description="only what is used so; train: all that is not kept"),
+        ] = None,
         sort: Literal["added", "name", "doubt"] = "added",
         offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     ) -> Response:
         chosen = None if ids is None else [i for i in ids.split(",") if i]
-        found = collect.page(studio, p, label, query, chosen, sort, offset, limit)
+        found = collect.page(studio, p, label, query, chosen, split, sort, offset, limit)
         return Response(to_json(found), media_type="application/json")  # 1,000 rows: already of the right shape
 
     @routes.post("/projects/{p}/samples/move", response_model=Done, summary="Put samples into another class")
@@ -43,6 +47,10 @@ def router(studio: Studio) -> APIRouter:
     @routes.post("/projects/{p}/samples/group", response_model=Done, summary="Say which samples come from one take")
     def group_samples(p: ProjectId, wanted: Grouped) -> object:
         return collect.group(studio, p, wanted.ids, wanted.group)
+
+    @routes.post("/projects/{p}/samples/split", response_model=Done, summary="Say what samples are used for")
+    def split_samples(p: ProjectId, wanted: Divided) -> object:
+        return collect.split(studio, p, wanted.ids, wanted.split)
 
     _media(routes, studio)
     return routes
