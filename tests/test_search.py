@@ -126,6 +126,23 @@ def test_hopeless_trainings_are_given_up(tmp_path: Path) -> None:
     assert 0 < unfinished["scratch"]["folds_done"] < unfinished["scratch"]["of"]
 
 
+@pytest.mark.slow
+def test_one_speaker_is_no_reason_to_give_a_training_up(tmp_path: Path) -> None:
+    """The same race, each fold a group of its own: one group says nothing about others."""
+    pytest.importorskip("torch")
+    photos = write_photos(tmp_path / "photos", per_class=40, size=32)
+    for i, file in enumerate(sorted(photos.glob("*/*.png"))):
+        file.rename(file.with_name(f"{'abcd'[i % 4]}_{file.name}"))
+    entered = [
+        *candidates(["statistics"], ["probe"], {}), *candidates(["small_cnn"], ["scratch"], {"learning_rate": [1e-8]}),
+    ]  # fmt: skip
+    recipe = resolve({"data": str(photos), "repeats": 1, "epochs": 1, "input_size": 32, "pattern": "{group}_{}"})
+    board = Race(recipe, entered, tmp_path / "race", None).run()
+    tested = {row["strategy"]: row["folds_done"] for row in board["unfinished"]} or {"scratch": 4}
+    assert tested["scratch"] > 1
+    assert board["rows"][0]["strategy"] == "probe" and "4 groups" in board["rows"][0]["score"]["method"]
+
+
 def test_trainings_say_what_an_epoch_takes(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     entered = [

@@ -32,7 +32,7 @@ from handful.search.costs import measure
 from handful.training.automatic import CONCERNS, belonging
 from handful.training.evaluation import Scored
 from handful.training.record import reset_peak_memory
-from handful.training.trial import Trial, summary
+from handful.training.trial import Prepared, Trial, summary
 from handful.words import both, packed, said, unpacked
 
 _BEHIND = 0.01  # p value of the paired test at which a row is given up before its folds are complete
@@ -345,7 +345,7 @@ class Race:
                 standing.size = measure(trial) | {"epoch_seconds": epoch}
                 self._keep(standing, "size", standing.size)
             self._note(standing, row, {fold: logits[0, held[0]]}, seconds)
-            if row == 0 and done + 1 < len(parts) and self._behind(standing, p.labels):
+            if row == 0 and done + 1 < len(parts) and self._behind(standing, p):
                 standing.why = said("say.behind", n=done + 1, of=len(parts))
                 self._keep(standing, "why", packed(standing.why))
                 return
@@ -361,8 +361,12 @@ class Race:
         }  # fmt: skip
         self._keep(standing, f"r{row}" + (f"f{next(iter(found))}" if len(found) == 1 else ""), unit)
 
-    def _behind(self, standing: Standing, labels: np.ndarray) -> bool:
-        """Whether the complete row that is best so far beats it on the samples tested so far."""
+    def _behind(self, standing: Standing, p: Prepared) -> bool:
+        """Whether the complete row that is best so far beats it on the samples tested so far.
+
+        Where groups were named it has to on the groups as well: one speaker says nothing about others.
+        """
+        labels = p.labels
         tested = np.isin(self.rows[0], [fold for row, fold in standing.logits if row == 0])
 
         def hits(other: Standing) -> np.ndarray:
@@ -374,7 +378,9 @@ class Race:
         own = hits(standing)
         rivals = [hits(other) for other in self.ranked(1) if other is not standing]
         best = max(rivals, key=lambda h: int(h.sum()), default=own)
-        return bool(best.sum() > own.sum() and paired.mcnemar(best, own) < _BEHIND)
+        if best.sum() <= own.sum() or paired.mcnemar(best, own) >= _BEHIND:
+            return False
+        return not p.grouped or paired.difference(best, own, p.groups[tested])["low"] > 0
 
 
 def _read(path: Path) -> Any:
