@@ -21,7 +21,7 @@ from handful.environment import VARIABLES
 from handful.extras import EXTRAS
 from handful.files import Store
 from handful.jobs import Queue, glance
-from handful.web.studio.schema import MemoryStatus
+from handful.web.studio.schema.projects import MemoryStatus
 
 from .conftest import write_photos
 from .test_cli import handful

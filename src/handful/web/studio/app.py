@@ -26,7 +26,8 @@ from handful.web.problems import Problem, answered, document, impossible, unread
 from handful.web.studio import events
 from handful.web.studio.pages import CARRIED, STATIC, Pages, problem_page
 from handful.web.studio.routes import check, imports, projects, runs, samples, spoken, train, use
-from handful.web.studio.schema import LANGUAGE, MemoryStatus
+from handful.web.studio.schema.base import LANGUAGE
+from handful.web.studio.schema.projects import MemoryStatus
 from handful.web.studio.session import READ_ONLY, Sessions
 from handful.words import Words, load, said
 from handful.workflow.studio import Studio, collect, machine

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from handful.web.studio.routes import ProjectId, Spoken, spoken
-from handful.web.studio.schema import Done, Findings
+from handful.web.studio.schema.projects import Done, Findings
 from handful.workflow.studio import Studio, checking
 
 FindingId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from handful.web.studio.media import received
 from handful.web.studio.routes import BYTES, ImportId, ProjectId
-from handful.web.studio.schema import Done, ImportChoice, ImportPreview, NewTake, Received, Recorded, Take
+from handful.web.studio.schema.projects import Done, ImportChoice, ImportPreview, NewTake, Received, Recorded, Take
 from handful.workflow.studio import Studio, importing
 
 FilePath = Annotated[str, Query(min_length=1, max_length=4096, description="path of the file in the folder dropped")]

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from handful.web.studio.media import attachment, received
 from handful.web.studio.routes import BYTES, ProjectId, binary
-from handful.web.studio.schema import (
+from handful.web.studio.schema.projects import (
     About,
     Done,
     MemoryStatus,

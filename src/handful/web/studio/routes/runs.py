@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from starlette.responses import FileResponse, Response
 
-from handful.web.studio import schema
 from handful.web.studio.media import WholeFile
 from handful.web.studio.routes import ProjectId, binary
+from handful.web.studio.schema.projects import Done, EmbeddingMap, Named
+from handful.web.studio.schema.runs import Comparison, ExplanationCard, Prediction, RunCard, RunDetail
 from handful.workflow.studio import runs
 
 if TYPE_CHECKING:
@@ -30,27 +31,27 @@ def router(studio: Studio) -> APIRouter:
     """Routes below /api."""
     api = APIRouter(prefix="/api/projects/{p}", tags=["runs"])
 
-    @api.get("/runs", response_model=list[schema.RunCard], summary="Runs, the newest first")
+    @api.get("/runs", response_model=list[RunCard], summary="Runs, the newest first")
     def cards(p: ProjectId) -> Any:
         return runs.cards(studio, p)
 
-    @api.get("/runs/{r}", response_model=schema.RunDetail)
+    @api.get("/runs/{r}", response_model=RunDetail)
     def detail(p: ProjectId, r: RunId, lang: Lang = "en") -> Any:
         return runs.detail(studio, p, r, lang)
 
-    @api.patch("/runs/{r}", response_model=schema.RunCard, summary="Give a run a name")
-    def rename(p: ProjectId, r: RunId, wish: schema.Named) -> Any:
+    @api.patch("/runs/{r}", response_model=RunCard, summary="Give a run a name")
+    def rename(p: ProjectId, r: RunId, wish: Named) -> Any:
         return runs.rename(studio, p, r, wish.name)
 
-    @api.delete("/runs/{r}", response_model=schema.Done, summary="Delete a run; undo brings it back")
+    @api.delete("/runs/{r}", response_model=Done, summary="Delete a run; undo brings it back")
     def delete(p: ProjectId, r: RunId) -> Any:
         return runs.delete(studio, p, r)
 
-    @api.post("/runs/{r}/restore", response_model=schema.Done, summary="Bring a deleted run back")
+    @api.post("/runs/{r}/restore", response_model=Done, summary="Bring a deleted run back")
     def restore(p: ProjectId, r: RunId) -> Any:
         return runs.restore(studio, p, r)
 
-    @api.get("/runs/{r}/predictions", response_model=list[schema.Prediction], summary="What it said of each sample")
+    @api.get("/runs/{r}/predictions", response_model=list[Prediction], summary="What it said of each sample")
     def predictions(
         p: ProjectId,
         r: RunId,
@@ -67,7 +68,7 @@ def router(studio: Studio) -> APIRouter:
         html = runs.report(studio, p, r, lang)
         return Response(html, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
-    @api.get("/runs/{r}/explanations", response_model=list[schema.ExplanationCard])
+    @api.get("/runs/{r}/explanations", response_model=list[ExplanationCard])
     def explanations(p: ProjectId, r: RunId, lang: Lang = "en") -> Any:
         return runs.explanations(studio, p, r, lang)
 
@@ -80,11 +81,11 @@ def router(studio: Studio) -> APIRouter:
     def explanation(p: ProjectId, r: RunId, name: PartName) -> FileResponse:
         return WholeFile(runs.explanation(studio, p, r, name))
 
-    @api.get("/map", response_model=schema.EmbeddingMap, summary="Samples as a run's embeddings place them")
+    @api.get("/map", response_model=EmbeddingMap, summary="Samples as a run's embeddings place them")
     def embedding_map(p: ProjectId, run: Annotated[str | None, Query(max_length=64)] = None) -> Any:
         return runs.embedding_map(studio, p, run)
 
-    @api.get("/comparison", response_model=schema.Comparison, summary="Runs side by side, with ties")
+    @api.get("/comparison", response_model=Comparison, summary="Runs side by side, with ties")
     def comparison(
         p: ProjectId,
         runs_: Annotated[str, Query(alias="runs", max_length=4000, description="ids with commas; empty: all")] = "",

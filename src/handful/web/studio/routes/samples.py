@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from handful.files import to_json
 from handful.web.studio.media import Drawing, attachment
 from handful.web.studio.routes import ProjectId, SampleId, binary
-from handful.web.studio.schema import Chosen, Divided, Done, Grouped, Moved, SamplePage, Wave
+from handful.web.studio.schema.projects import Chosen, Divided, Done, Grouped, Moved, SamplePage, Wave
 from handful.workflow.studio import Studio, collect, pictures
 
 _PICTURE = binary("image/jpeg", "image/png")

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handful.web.problems import Problem
-from handful.web.studio import schema
 from handful.web.studio.media import attachment
 from handful.web.studio.routes import BYTES, ProjectId, Spoken, binary, spoken
 from handful.web.studio.routes.runs import RunId
+from handful.web.studio.schema.runs import Answer, ExportCard, Format
 from handful.words import said
 from handful.workflow.studio import pictures, using
 
@@ -32,7 +32,7 @@ def router(studio: Studio) -> APIRouter:
 
     @api.post(
         "/projects/{p}/runs/{r}/predict",
-        response_model=schema.Answer,
+        response_model=Answer,
         summary="What the run says of a file (the body is its bytes)",
         openapi_extra=BYTES,
     )
@@ -52,11 +52,11 @@ def router(studio: Studio) -> APIRouter:
         drawn, kind, headers = await run_in_threadpool(pictures.preview_of, studio, p, content)
         return Response(drawn, headers=headers, media_type=kind)
 
-    @api.get("/formats", response_model=list[schema.Format], summary="Export formats, and what each would need")
+    @api.get("/formats", response_model=list[Format], summary="Export formats, and what each would need")
     def formats(accept_language: Spoken = "en") -> Any:
         return using.formats(spoken(accept_language))
 
-    @api.get("/projects/{p}/runs/{r}/exports", response_model=list[schema.ExportCard])
+    @api.get("/projects/{p}/runs/{r}/exports", response_model=list[ExportCard])
     def exports(p: ProjectId, r: RunId) -> Any:
         return using.exports(studio, p, r)
 
