@@ -172,6 +172,43 @@ def test_evaluate(any_run: Any) -> None:
         handful.evaluate(any_run.path, write_photos(any_run.path.parent / "other", ("x", "y"), 2))
 
 
+def test_what_was_trained_on_is_no_test(photo_run: Any, tmp_path: Path) -> None:
+    trained = Path(photo_run.result["data"]["path"])
+    alone = handful.evaluate(photo_run.path, trained)
+    assert [f["severity"] for f in alone["findings"] if f["name"] == "only_trained_on"] == ["error"]
+    mixed = write_photos(tmp_path / "mixed", per_class=5, seed=11)
+    for file in sorted(trained.glob("*/*.png"))[:3]:
+        shutil.copy(file, mixed / file.parent.name / f"old {file.name}")
+    found = handful.evaluate(photo_run.path, mixed)
+    assert found["score"]["n"] == len(list(mixed.glob("*/*.png"))) - 3
+    assert [len(f["files"]) for f in found["findings"] if f["name"] == "trained_on"] == [3]
+
+
+def test_a_picture_in_two_classes_is_learned_as_neither(tmp_path: Path) -> None:
+    """By heart it would take weights that float32 cannot hold, and every export would be refused."""
+    photos = write_photos(tmp_path / "photos", per_class=8)
+    shutil.copy(photos / "red" / "00.png", photos / "green" / "copy.png")
+    run = handful.train(photos, run=tmp_path / "run", **FAST)
+    count = len(list(photos.glob("*/*.png")))
+    assert run.result["samples"] == count - 2
+    assert "copies_labelled" in {finding["name"] for finding in run.result["findings"]}
+    assert "copy.png" not in {Path(row["file"]).name for row in Run.open(run.path).rows("samples.jsonl")}
+
+
+def test_files_that_cannot_be_read_are_named_with_their_cure(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", ("red", "green"), per_class=4)
+    for file in photos.glob("red/*.png"):
+        file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(DataError, match="none of the 4 files of 'red' can be read") as caught:
+        handful.train(photos, run=tmp_path / "run", **FAST)
+    assert caught.value.hint == "replace or remove it"
+    for file in photos.glob("green/*.png"):
+        file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(DataError, match="nothing to train on"):
+        handful.train(photos, run=tmp_path / "other", **FAST)
+    assert {finding["name"] for finding in handful.check(photos)["findings"]} == {"unreadable"}
+
+
 def test_existing_run_is_refused_and_a_held_one_is_busy(photos: Path, photo_run: Any, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not empty"):
         handful.train(photos, run=photo_run.path, **FAST)

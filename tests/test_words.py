@@ -140,6 +140,7 @@ def of_training(folder: Path) -> Iterator[Finding | dict[str, Any]]:
     run = handful.train(photos, run=folder / "run", test=str(test), **fast)
     yield from run.result["findings"]
     yield from handful.evaluate(run.path, test)["findings"]
+    yield from handful.evaluate(run.path, photos)["findings"]
 
 
 def test_every_finding_is_made_and_said_in_every_language(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ _COMMON_RATES_HZ = frozenset(
 def mixes(samples: Sequence[Sample], facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Findings of kind `format`, at most one for each property."""
     checks: tuple[Callable[..., list[Finding]], ...] = (_rates, _channels, _lengths, _sizes, _colours, _containers)
-    return [finding for check in checks for finding in check(samples, facts)]
+    return [finding for check in checks for finding in check(samples, facts)] if samples else []
 
 
 def goes_with(samples: Sequence[Sample], some: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ Reads and writes nothing but caches; knows the order of the first half of things
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -64,7 +64,7 @@ class Trial:
             )  # fmt: skip
             unfit = untrained(self.dataset.samples)
             self.dataset = self.dataset.without({file for found in unfit for file in found.files}, tuple(unfit))
-            _enough([s for s in self.dataset.samples if s.split != "test"], self.dataset)
+            _enough([s for s in self.dataset.samples if s.split != "test"], self.dataset, self.dataset.findings)
             if dataset is None:
                 self.teller.say(summary(self.dataset))
             frontend = _frontend(recipe, self.dataset)
@@ -80,8 +80,10 @@ class Trial:
         self.strategy = strategies.get(self.choice.strategy)(job)
         # By content: the same files under other names give the same folds and the same figures.
         ordered = sorted((s for s in self.dataset.samples if s.split != "test"), key=lambda s: (s.sha256, s.file))
-        samples, errors = self.strategy.load(ordered)
+        torn = _undecided(ordered)
+        samples, errors = self.strategy.load([s for s in ordered if s.sha256 not in torn])
         self.prepared = arrange(self.recipe, self.dataset, samples, errors, self.reader, self.strategy.repeats)
+        self.prepared.findings += duplicates([s for s in ordered if s.sha256 in torn], [])
         if folds is not None:
             self.prepared.plan = folds
 
@@ -104,19 +106,30 @@ class Trial:
         return folds.gather(self.strategy.rehearse(p.labels, groups, len(p.names), ~held, held))
 
 
-def _enough(samples: list[Sample], dataset: Dataset) -> None:
+def _enough(samples: list[Sample], dataset: Dataset, findings: Sequence[Finding]) -> None:
+    """Whether what is left of a dataset can be learned from; `findings` say where the rest has gone."""
     counts = Counter(sample.label for sample in samples)
     where = str(dataset.root)
+    unread = [finding for finding in findings if finding.name == "unreadable"]
+    repair = unread[0].fix if unread else ""
     if len(counts) == 1:
         only: str = said("error.one_class", folder=where, name=repr(shown(next(iter(counts)))))
-        hollow = [f.message for f in dataset.findings if f.name in ("no_pictures_in", "no_sounds_in")]
-        raise DataError(reduce(_and, hollow[:3], only), said("error.one_class.fix"))
+        lost = Counter(s.label for s in dataset.samples if s.split != "test" and s.label not in counts)
+        hollow = [f.message for f in findings if f.name in ("no_pictures_in", "no_sounds_in")]
+        hollow += [said("error.class_unreadable", n=n, name=repr(shown(name))) for name, n in lost.items()]
+        raise DataError(reduce(_and, hollow[:3], only), repair or said("error.one_class.fix"))
     if not counts:
-        nothing, rejects = said("error.nothing_to_train", folder=where), [f.message for f in dataset.findings[:3]]
+        nothing, rejects = said("error.nothing_to_train", folder=where), [f.message for f in findings[:3]]
         message = said("say.colon", what=nothing, more=reduce(_and, rejects)) if rejects else nothing
-        raise DataError(message, said("error.nothing_to_train.fix"))
+        raise DataError(message, repair or said("error.nothing_to_train.fix"))
     if max(counts.values()) < 2:
         raise DataError(*both("error.single_samples"))
+
+
+def _undecided(samples: Sequence[Sample]) -> set[str]:
+    """Contents that lie in several classes: which is right nobody knows, and a model could only learn both by heart."""
+    first: dict[str, str] = {}
+    return {s.sha256 for s in samples if first.setdefault(s.sha256, s.label) != s.label}
 
 
 def _and(first: str, then: str) -> str:
@@ -164,7 +177,7 @@ def arrange(
         DataError: nothing can be tested.
     """
     findings = list(dataset.findings) + inspect(samples, errors, reader)
-    _enough(samples, Dataset(dataset.root, dataset.modality, (), tuple(findings)))
+    _enough(samples, dataset, findings)
     names = sorted({s.label for s in samples})
     labels = np.array([names.index(s.label) for s in samples])
     grouped = any(s.group for s in samples)

@@ -154,6 +154,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a trained run, exported file or bundle on other labelled data.
 
+    What a run was trained on is left out, by content; where nothing else is there, a finding says that this was no test.
+
     Returns:
         {"schema", "model", "data", "score", "macro_f1", "per_class", "confusion", "calibration", "findings"}
     """
@@ -173,6 +175,15 @@ def evaluate(
     findings = list(dataset.findings)
     if strange := sorted(set(dataset.classes) - set(predictor.classes)):
         findings.append(Finding("format", "warning", "unknown_classes", {"names": strange}))
+    learned = _learned(Path(model))
+    if seen := tuple(s.file for s in known if s.sha256 in learned):
+        unseen, values = [s for s in known if s.sha256 not in learned], {"n": len(seen), "of": len(known)}
+        findings.append(
+            Finding("leak", "warning", "trained_on", values, seen)
+            if unseen
+            else Finding("leak", "error", "only_trained_on", values, seen)
+        )
+        known = unseen or known
     answers = list(predictor.stream(s.path for s in known))
     rows = [(s, a) for s, a in zip(known, answers, strict=True) if not isinstance(a, tuple)]
     for sample, answer in zip(known, answers, strict=True):
@@ -194,6 +205,17 @@ def evaluate(
         "schema": 1, "model": str(model), "data": str(dataset.root), **score_part(p, true, predictor.classes, groups),
         "findings": [f.to_dict() for f in findings],
     }  # fmt: skip
+
+
+def _learned(model: Path) -> set[str]:
+    """Hashes of what a run was trained on; exported files do not say."""
+    from handful.runs import Run
+
+    return (
+        {str(row["sha256"]) for row in Run.open(model).rows("samples.jsonl")}
+        if model.is_dir() and (model / "run.json").is_file()
+        else set()
+    )
 
 
 def load(path: str | os.PathLike[str], device: str = "auto") -> Predictor:
