@@ -73,6 +73,12 @@ def test_json_is_one_object_that_says_its_schema(words: list[str], trained: tupl
     assert json.loads(done.stdout)["schema"] == 1
 
 
+def test_formats_that_could_be_made_are_told(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    done = handful("export", trained[0], "--format", "coreml,onnx", "--out", tmp_path, "--json", check=1)
+    assert [row["format"] for row in json.loads(done.stdout)["files"]] == ["onnx"]
+    assert "handful: a Core ML model runs on macOS only" in done.stderr and "\n   try: " in done.stderr
+
+
 def test_what_lies_beside_no_run_cannot_be_verified(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     handful("export", trained[0], "--out", tmp_path / "elsewhere")
     done = handful("verify", tmp_path / "elsewhere" / "model.onnx", check=1)

@@ -17,7 +17,7 @@ import pytest
 
 import handful
 import handful.reporting
-from handful.errors import ExportError
+from handful.errors import ExportError, HandfulError
 from handful.exporting import (
     CARRIED,
     MAX_ERROR,
@@ -108,6 +108,14 @@ def test_sounds_leave_onnx_too(sound_run: Any, tmp_path: Path, name: str) -> Non
     item = Predictor.load(sound_run.path).items(file)[:1]
     many = exporter.open(Path(written.path)).infer(np.repeat(item, 5, axis=0))
     assert many.shape[0] == 5 and np.allclose(many, many[:1], atol=1e-4), "any number of items at once"
+
+
+def test_one_format_that_fails_does_not_keep_the_others(photo_run: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(HandfulError, match="Core ML") as caught:
+        handful.export(photo_run.path, ["coreml", "onnx", "litert", "bundle"], out=tmp_path, say=said.append)
+    assert caught.value.partial and [row["format"] for row in caught.value.partial["files"]] == ["onnx", "bundle"]
+    assert len(said) == 1 and said[0].startswith("litert: ") and (tmp_path / "bundle" / "model.onnx").is_file()
 
 
 @pytest.mark.parametrize("name", UNAVAILABLE)

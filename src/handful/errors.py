@@ -6,13 +6,19 @@ answers with them as a problem document.
 
 from __future__ import annotations
 
+from typing import Any
+
 from handful.words import both, said
 
 
 class HandfulError(Exception):
-    """Something the user can fix: `message` says what happened, `hint` what to type or change."""
+    """Something the user can fix: `message` says what happened, `hint` what to type or change.
+
+    `partial`: what was done nevertheless, in the form of a whole result.
+    """
 
     exit_code = 1
+    partial: dict[str, Any] | None = None
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

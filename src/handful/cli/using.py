@@ -10,6 +10,7 @@ import typer
 
 from handful._console import Screen
 from handful.cli._app import Data, Json, Quiet, app, listed, print_json
+from handful.errors import HandfulError
 from handful.files import shown, to_json
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda; auto is the GPU where onnxruntime-gpu finds one")]
@@ -192,13 +193,21 @@ def export(
     from handful.workflow.export import export as use_case
 
     screen = Screen(quiet, True)
-    result = use_case(
-        run, format.split(","), out=out, accept_drop=accept_drop, benchmark=benchmark, data=data, say=screen.say
-    )
+    failed: HandfulError | None = None
+    try:
+        result = use_case(
+            run, format.split(","), out=out, accept_drop=accept_drop, benchmark=benchmark, data=data, say=screen.say
+        )
+    except HandfulError as error:
+        if error.partial is None:
+            raise
+        result, failed = error.partial, error
     if json:
         print_json(result)
-        return
-    print("\n".join(_exported(result)))
+    else:
+        print("\n".join(_exported(result)))
+    if failed:
+        raise failed
 
 
 def _exported(result: dict[str, Any]) -> list[str]:

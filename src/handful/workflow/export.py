@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from handful.config import several
+from handful.errors import HandfulError
 from handful.runs import Run
 
 
@@ -42,7 +43,8 @@ def export(
         "benchmark" only when asked for.
 
     Raises:
-        ExportError: an export disagrees with the trained model.
+        HandfulError: an export disagrees with the trained model, or cannot be made. The others are made nevertheless, and are
+            in `partial` of the error; of several that failed the first is raised, the rest is said.
     """
     from handful.exporting import Order, exporters
     from handful.exporting import export as write
@@ -53,10 +55,16 @@ def export(
     for name in names:
         exporters.get(name)  # an unknown name is said before anything is written
     order = Order(accept_drop, say, Path(data) if data else None)
-    files = []
+    files, refused = [], []
     for name in names:
-        files.append(write(opened, name, folder, order))
-        if out is None:  # at once: a later format may be refused
+        try:
+            files.append(write(opened, name, folder, order))
+        except HandfulError as error:
+            refused.append(error)
+            if len(refused) > 1:
+                say(f"{name}: {error.message}")
+            continue
+        if out is None:  # at once: whoever stops this keeps what is there
             _keep(opened, "exports/proofs.json", [files[-1].to_dict()])
     result: dict[str, Any] = {"schema": 1, "files": [file.to_dict() for file in files]}
     if benchmark:
@@ -67,6 +75,9 @@ def export(
             _keep(opened, "exports/benchmark.json", rows)
             if opened.has("report.html"):
                 write_report(opened.path, lang)
+    if refused:
+        refused[0].partial = result if files else None
+        raise refused[0]
     return result
 
 
