@@ -183,7 +183,7 @@ def test_an_export_that_fails_says_why_in_russian(open_page: Callable[..., Any],
         assert until(lambda: ended(server, job), 240) == "failed"
         page = open_page(locale="ru-RU")
         page.goto(f"/p/{trained}/export")
-        assert russian(page, "доказать ничего нельзя") == []
+        assert russian(page, "нет проверочных файлов, доказать ничего нельзя") == []
     finally:
         vectors.write_bytes(kept)
 

@@ -26,6 +26,9 @@ export function bytes(size: number): string {
   });
 }
 
+/** A sentence of the server in which no line begins with a percent sign. */
+export const unbroken = (sentence: string): string => sentence.replaceAll(" %", "\u00a0%");
+
 /** "0.8 s", "12 s", "3 min 20 s", "1 h 5 min". */
 export function duration(seconds: number): string {
   if (seconds < 9.95) return t("shell.seconds", { n: number(seconds, 1) });

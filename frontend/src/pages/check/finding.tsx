@@ -4,7 +4,7 @@ import { useState } from "react";
 import { api, useChange, type Shapes } from "@/api";
 import { Badge, Button, Card, Dialog, Icon, Select } from "@/design";
 import { SampleDialog, Thumb, useSamples } from "@/samples";
-import { t } from "@/words";
+import { t, unbroken } from "@/words";
 import { actionOf, severityIcon, titleOf, type Finding } from "./kinds";
 
 const SHOWN = 10;
@@ -89,7 +89,7 @@ export function FindingItem({ project, finding, readOnly }: { project: Shapes["P
           <h3>
             {titleOf(finding)} {samples.length > 0 && <Badge>{t("check.samples", { count: samples.length })}</Badge>}
           </h3>
-          <p>{finding.message}</p>
+          <p>{unbroken(finding.message)}</p>
           {finding.fix && (
             <p className="small muted">
               {t("check.advice")}: {finding.fix}

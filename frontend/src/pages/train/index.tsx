@@ -74,7 +74,7 @@ export default function Train({ project }: PageProps) {
           <section className="stack tight">
             <h2>{t("train.recent")}</h2>
             {[...over].reverse().slice(0, RECENT).map((job) => (
-              <JobCard key={job.id} past job={job} run={runs.find((run) => run.id === job.run)} />
+              <JobCard key={job.id} past job={job} run={job.kind === "train" ? runs.find((run) => run.id === job.run) : undefined} />
             ))}
           </section>
         )}

@@ -3,7 +3,7 @@
 import { IntervalBar } from "@/charts";
 import type { Shapes } from "@/api";
 import { Button, Card } from "@/design";
-import { percent, t } from "@/words";
+import { percent, t, unbroken } from "@/words";
 import { chance, type Rate, type Result } from "./result";
 import type { Opened } from "./samples-dialog";
 
@@ -16,7 +16,7 @@ export function Headline({ detail, result, onOpen }: { detail: Shapes["RunDetail
       <div className="understand-headline-words">
         {detail.headline.map((sentence, i) => (
           <p key={i} className={i === 0 ? "understand-headline-first" : "muted"}>
-            {sentence}
+            {unbroken(sentence)}
           </p>
         ))}
         {result.test?.value !== undefined && result.test && <Test test={result.test} />}

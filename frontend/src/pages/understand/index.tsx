@@ -8,7 +8,7 @@ import { api, keys, Problem, take, url, useChange, useRuns, type Shapes } from "
 import { Button, ButtonLink, Dialog, EmptyState, Icon, Loading, Menu, Notice, TextField, tooLong, toastProblem } from "@/design";
 import { RunSelect, runName, useReadOnly } from "@/jobs";
 import { pathOf } from "@/shell/steps";
-import { language, t } from "@/words";
+import { language, t, unbroken } from "@/words";
 import { useDetail, useNames } from "./asking";
 import { Classes } from "./classes";
 import { Confidence } from "./confidence";
@@ -87,7 +87,7 @@ function Report({ project, detail, newest }: { project: Shapes["Project"]; detai
         <Section title={t("understand.advice")}>
           <ol className="understand-advice">
             {detail.advice.map((line, i) => (
-              <li key={i}>{[...names].reduce((text, [file, name]) => text.replaceAll(file, name), line)}</li>
+              <li key={i}>{[...names].reduce((text, [file, name]) => text.replaceAll(file, name), unbroken(line))}</li>
             ))}
           </ol>
         </Section>
