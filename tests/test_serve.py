@@ -37,6 +37,12 @@ BASE = (
 )
 
 
+@pytest.fixture(autouse=True)
+def short_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody balances load here; servers that are processes of their own give the usual notice."""
+    monkeypatch.setattr("handful.web.server.NOTICE_S", 0.0)
+
+
 class Answer:
     def __init__(self, status: int, headers: Any, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body

@@ -1,7 +1,7 @@
 """A socket, and a server on it: opened, stopped without losing an answer.
 
-On SIGTERM it is not ready first, so that whoever balances load looks elsewhere; then it takes nothing new, answers what
-it began and ends. Knows sockets, signals and slow clients; nothing of what is asked.
+On SIGTERM it is not ready first; then it takes nothing new, answers what it began and ends. Knows sockets, signals and
+slow clients; nothing of what is asked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from handful.errors import HandfulError, UsageError
 from handful.files import shown
 from handful.web.guard import LOOPBACK
 
-LEAVING_S = 0.5  # not ready, but still answering
 MAX_CONNECTIONS = 1000
 MIN_TOKEN = 16
 
@@ -62,9 +61,10 @@ class _Connection(H11Protocol):
 class _Loop(uvicorn.Server):
     """uvicorn's loop with a stop in two steps."""
 
-    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None], notice: float) -> None:
         super().__init__(config)
         self._leaving = leaving
+        self._notice = notice
         self._leave_at = float("inf")
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -74,9 +74,9 @@ class _Loop(uvicorn.Server):
         self.leave()
 
     def leave(self) -> None:
-        """Not ready from now on; in a moment nothing new is taken."""
+        """Not ready from now on; after the notice nothing new is taken."""
         self._leaving()
-        self._leave_at = min(self._leave_at, time.monotonic() + LEAVING_S)
+        self._leave_at = min(self._leave_at, time.monotonic() + self._notice)
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._leave_at:
@@ -89,7 +89,7 @@ class Listener:
 
     def __init__(
         self, listener: socket.socket, application: Any, *, silence: float, drain: float, leaving: Callable[[], None],
-        closed: Callable[[], None], log_level: int = logging.ERROR,
+        closed: Callable[[], None], notice: float = 0.0, log_level: int = logging.ERROR,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -97,6 +97,7 @@ class Listener:
             drain: seconds for what was begun when it stops.
             leaving: called when it begins to stop, from a signal handler or another thread.
             closed: called when all is answered.
+            notice: seconds in which it is not ready, but takes what comes: for whoever balances load to look elsewhere.
             log_level: of what uvicorn says; what strangers send is no news.
         """
         self._socket = listener
@@ -108,7 +109,7 @@ class Listener:
             application, loop="asyncio", http=connection, ws="none", lifespan="off", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_keep_alive=15, timeout_graceful_shutdown=max(1, int(drain)),
         )  # fmt: skip
-        self._loop = _Loop(config, leaving)
+        self._loop = _Loop(config, leaving, notice)
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:

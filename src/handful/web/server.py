@@ -13,6 +13,7 @@ from handful.web.service import Limits
 from handful.workflow.serve import load_models
 
 PORT = 8000
+NOTICE_S = 0.5
 DRAIN_S = 30.0
 
 
@@ -50,7 +51,7 @@ class Server:
         self._service = self.application.service
         self._listener = Listener(
             self._socket, self.application, silence=self._service.limits.silence, drain=DRAIN_S, leaving=self._leave,
-            closed=self._service.close,
+            closed=self._service.close, notice=NOTICE_S,
         )  # fmt: skip
 
     @property
