@@ -31,6 +31,7 @@ torch = pytest.importorskip("torch")
 
 SIDE = 64
 FILES, CLASSES = 20, 3
+FEW = slice(None, None, 7)
 QUICK = {
     "resnet18", "resnext50_32x4d", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "efficientnet_b0",
     "efficientnet_v2_s", "mini", "conv1d_mel_g16",
@@ -90,9 +91,10 @@ def settled(network: Network, seen: Any, classes: int = CLASSES) -> Any:
             torch.nn.init.constant_((getattr(part, "bn3", None) or part.bn2).weight, 0.25)
         if hasattr(part, "layer_scale"):  # begins at a millionth, where what a block does can hardly be seen
             torch.nn.init.constant_(part.layer_scale, 0.25)
-    noise = torch.rand(len(seen) // 2, *network.shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
-    with torch.no_grad():
-        module(torch.cat([seen[::2], noise]))
+    if any(isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d) for part in module.modules()):
+        noise = torch.rand(len(seen) // 2, *network.shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
+        with torch.no_grad():
+            module(torch.cat([seen[::2], noise]))
     return module.eval()
 
 
@@ -222,8 +224,20 @@ def centring(proto: Any, metadata: dict[str, Any]) -> None:
     if pads is not None:
         pads.ints[:] = [pads.ints[0] - shift, pads.ints[1] + shift]
         return
-    node = next(n for n in proto.graph.node if n.op_type == "Pad" and any(a.s == b"reflect" for a in n.attribute))
-    rewrite(tensors(proto)[node.input[1]], lambda array: array + np.sign(array) * [0, -shift, 0, shift])
+    reflecting = [n for n in proto.graph.node if n.op_type == "Pad" and any(a.s == b"reflect" for a in n.attribute)]
+    if reflecting:
+        rewrite(tensors(proto)[reflecting[0].input[1]], lambda array: array + np.sign(array) * [0, -shift, 0, shift])
+    else:  # frames that are never centred: the sound itself is cut
+        cut(proto, shift)
+
+
+def cut(proto: Any, samples: int) -> None:
+    from onnx import helper, numpy_helper
+
+    for node in proto.graph.node:
+        node.input[:] = ["cut" if name == "input" else name for name in node.input]
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([0, -samples, 0, samples], np.int64), "by"))
+    proto.graph.node.insert(0, helper.make_node("Pad", ["input", "by"], ["cut"]))
 
 
 MUTATIONS = {"image": [resize, channel_order, mean, padding], "audio": [filter_bank, window, centring]}
@@ -254,6 +268,8 @@ def missed(run: Run, modality: str, place: Path) -> Iterator[str]:
             continue
         opened = exporters.get("onnx").open(spoilt(run, change, place / "spoilt.onnx"))
         # Of what it carries, only the answers are compared here: losing metadata is caught anyway.
+        if np.abs(opened.answers(files[FEW]) - expected[FEW]).max() > MAX_ERROR * np.ptp(expected, axis=0).max():
+            continue  # the largest difference over all files is this one at least
         error, _, why = disagreement(opened, opened.metadata, files, expected, MAX_ERROR)
         if not why or error <= MAX_ERROR:
             yield change.__name__

@@ -172,6 +172,12 @@ def test_settings_are_checked_before_they_are_used(said: dict[str, Any], photo_r
 # -- bundles -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def bundle(photo_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Only to be read."""
+    return Path(handful.export(photo_run.path, ["bundle"], out=tmp_path_factory.mktemp("made"))["files"][0]["path"])
+
+
 def link(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name)
     info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
@@ -188,10 +194,8 @@ def link(name: str) -> zipfile.ZipInfo:
     ids=range(8),
 )  # fmt: skip
 def test_a_zip_that_is_no_honest_bundle_is_refused_whole(
-    member: Any, content: bytes, why: str, photo_run: Any, tmp_path: Path
+    member: Any, content: bytes, why: str, bundle: Path, tmp_path: Path
 ) -> None:
-    handful.export(photo_run.path, ["bundle"], out=tmp_path / "made")
-    bundle = tmp_path / "made" / "bundle"
     archive = tmp_path / "in" / "evil.zip"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -243,8 +247,8 @@ def test_files_that_can_hold_programs_are_opened_only_by_who_wrote_them(
         handful.verify(file)
 
 
-def test_a_bundle_s_program_is_not_run_to_verify_it(photo_run: Any, tmp_path: Path) -> None:
-    handful.export(photo_run.path, ["bundle"], out=tmp_path)
+def test_a_bundle_s_program_is_not_run_to_verify_it(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "bundle")
     for name in ("predict.py", "decode.py", "onnxruntime.py"):
         (tmp_path / "bundle" / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     command = [sys.executable, "-m", "handful", "verify", "bundle", "--json"]

@@ -29,7 +29,8 @@ from .test_studio_server import TOKEN, Answer, Client, waited_for
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioServer]:
-    with StudioServer(folder=tmp_path_factory.mktemp("studio"), port=0, token=TOKEN) as server:
+    folder = tmp_path_factory.mktemp("beside") / "studio"  # what is beside it is looked at again and again
+    with StudioServer(folder=folder, port=0, token=TOKEN) as server:
         yield server
 
 
