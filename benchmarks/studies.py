@@ -60,9 +60,9 @@ def output(kept: Path, name: str, number: int, command: list[Any], run: bool) ->
 def race(found: list[str]) -> list[str]:
     """A table of a race over seeds."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    for board in map(json.loads, found):
-        for row in board["rows"]:
-            rows.setdefault(row["name"].removeprefix("scratch on "), []).append(row)
+    boards = [json.loads(text) for text in found]
+    for row in (row for board in boards for row in board["rows"]):
+        rows.setdefault(row["name"].removeprefix("scratch on "), []).append(row)
     lines = [
         "| network | parameters | MACs | an epoch | one sample | size | accuracy, mean over seeds | each seed (95 % interval) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -76,7 +76,8 @@ def race(found: list[str]) -> list[str]:
             f"| {name} | {first['parameters']:,} | {first['macs']:,} | {epoch} | {first['latency_ms']:.1f} ms "
             f"| {first['bytes'] / 1e6:.1f} MB | {mean(s['value'] for s in scores):.3f} | {each} |"
         )
-    return lines
+    left = [f"{row['model']}: {row['why']}" for board in boards for row in board["unfinished"]]
+    return [*lines, "", *(f"Not ranked: {one}." for one in left)] if left else lines
 
 
 def ghost(found: list[str]) -> list[str]:

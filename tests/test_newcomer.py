@@ -62,7 +62,7 @@ def test_torch_is_asked_for_before_weights(words: list[str], who: str, photos: P
     assert done.returncode == 1 and not done.stdout
     first, second = done.stderr.splitlines()[-2:]
     assert first.startswith(f"handful: {who} needs torch (about 5.6 GB on Linux), which is not installed; without it: ")
-    assert second == "   try: pip install 'handful[torch]'"
+    assert second == f"   try: {program('pip')} install 'handful[torch]'"
     assert "fetch" not in done.stderr and "no pretrained weights" not in done.stderr
 
 
@@ -368,6 +368,11 @@ def test_commands_are_printed_as_they_can_be_typed(tmp_path: Path, monkeypatch: 
     assert typed("handful train FOLDER, which handful reads; `handful fetch x`", ["train", "fetch"]) == (
         ".venv/bin/handful train FOLDER, which handful reads; `.venv/bin/handful fetch x`"
     )
+    pip = own.with_name("pip")
+    shutil.copy(own, pip)
+    assert typed("pip install x, or uv pip install x", []) == ".venv/bin/pip install x, or uv pip install x"
+    pip.unlink()
+    assert typed("pip install x", []) == f"{own.parent / 'python'} -m pip install x"
     other = tmp_path / "other"
     other.mkdir()
     monkeypatch.chdir(other)

@@ -146,20 +146,23 @@ def _named(stage: str) -> str:
     return said(key) if key in load("en") else stage
 
 
-def program() -> str:
-    """What to type for this installation's `handful`: its name where the PATH leads to it, else its place."""
-    own = Path(sys.executable).parent / "handful"
-    found = shutil.which("handful")
-    if found and (not own.exists() or os.path.samefile(found, own)):
-        return "handful"
-    if not own.exists():
-        return shlex.join([sys.executable, "-m", "handful"])
+def program(name: str = "handful") -> str:
+    """What to type for this installation's `handful` (or `pip`): its name where the PATH leads to it, else its place."""
+    own = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    strange = not own.exists()
+    if found and (
+        name == "handful" if strange else os.path.samefile(found, own)
+    ):  # a pip elsewhere is another Python's
+        return name
+    if strange:
+        return shlex.join([sys.executable, "-m", name])
     here = Path.cwd()
     return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))
 
 
 def typed(text: str, commands: Iterable[str]) -> str:
-    """`text` with each `handful COMMAND` in it as it can be typed here."""
-    called = program()
+    """`text` with each `handful COMMAND` and `pip install` in it as it can be typed here."""
     names = "|".join(map(re.escape, commands))
-    return re.sub(rf"(?<![\w./'-])handful(?= (?:{names})\b)", lambda _: called, text)
+    call = re.compile(rf"(?<!uv )(?<![\w./'-])(?:handful(?= (?:{names})\b)|pip(?= install ))")
+    return call.sub(lambda found: program(found[0]), text)
