@@ -117,9 +117,9 @@ def test_undo_names_what_it_takes_back_in_russian(
         ("classes/delete", {"name": "холодный"}, "удаление класса «холодный» и"),
     )
     page = open_page(locale="ru-RU")
-    page.goto(f"/p/{project}/collect")
     for path, wish, words in steps:
         server.ask("POST", f"/projects/{project}/{path}", wish)
+        page.goto(f"/p/{project}/collect")
         page.get_by_role("button", name=re.compile(f"^Отменить: {words}")).wait_for()
     for _, _, words in reversed(steps):
         page.get_by_role("button", name=re.compile(f"^Отменить: {words}")).click()
