@@ -20,6 +20,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ from handful.projects import (
     history,
     similar,
 )
+from handful.projects.history import History
+from handful.projects.imports import Import, _Names
 from handful.projects.labels import HEADER, parse, render
 
 
@@ -529,6 +532,9 @@ def test_a_full_disk_at_any_moment_changes_nothing(tmp_path: Path, name: str, mo
                 failed += 1
                 after = before
                 assert error.hint and (list(made.samples), made.class_names, made.undo_words, made.revision) == before
+                assert on_disk(made)[2] == sorted(s.file for s in made.samples), (
+                    "what came in for nothing stays nowhere"
+                )
         full, made = restart(full, made)
         assert (list(made.samples), made.class_names, made.undo_words, made.revision) == after
         assert all(made.path(s.id).is_file() for s in made.samples)
@@ -536,6 +542,79 @@ def test_a_full_disk_at_any_moment_changes_nothing(tmp_path: Path, name: str, mo
         if counting.count < number:
             break
     assert failed >= 2
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_on_a_full_disk_projects_are_still_let_go_and_deleted(
+    projects: Projects, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be saved is in the history, so that nobody is kept from closing."""
+    other = projects.create("Others")
+    for one in (project, other):
+        one.add(png(70), "cat", "late.png")  # joins the table, and waits for the document
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        trashed = projects.delete(other.id)
+        projects.close()
+    assert (trashed / "history.jsonl").is_file()
+    with pytest.raises(ProjectError):
+        project.add(png(71), "cat")
+    again = opened(projects.folder)
+    assert len(again.open(project.id).samples) == 6 and len(again.recover(other.id).samples) == 1
+    again.close()
+
+
+def test_what_cannot_be_made_for_want_of_room_leaves_nothing(
+    projects: Projects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(p.name for p in projects.folder.iterdir())
+    for call in ("replace", "mkdir", "fsync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, full_disk)
+            with pytest.raises(HandfulError) as error:
+                projects.create("Too much")
+        assert error.value.hint and sorted(p.name for p in projects.folder.iterdir()) == before, call
+
+
+def test_files_of_the_other_kind_come_to_nothing_even_when_both_come_first(projects: Projects) -> None:
+    """Two tabs bring the first file of a project, each of its kind: whoever is second is refused and leaves no file."""
+    project = projects.create("New")
+    picture, sound = project.begin_import(), project.begin_import()
+    picture.receive("a/1.png", png(1))
+    sound.receive("b/1.png", png(2))
+    first, second = (
+        list(one._chosen(one._plan(ImportChoice()), _Names(ImportChoice()), True)) for one in (picture, sound)
+    )
+    project.insert(first)
+    with pytest.raises(ProjectError):
+        project.insert([replace(second[0], modality="audio")])
+    assert on_disk(project)[2] == [s.file for s in project.samples] and len(project.samples) == 1
+
+
+def test_a_line_after_a_torn_one_is_whole(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk may be so full, or so broken, that not even half a line can be taken back."""
+    bring = project.begin_import()
+    bring.receive("bird/1.png", png(80))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        for stuck in (
+            lambda: bring.receive("bird/2.png", png(81)),
+            lambda: project.move([project.samples[0].id], "dog"),
+        ):
+            with pytest.raises(HandfulError):
+                stuck()
+    for name in ("history.jsonl", f"imports/{bring.id}/received.jsonl"):
+        with open(project.folder / name, "ab") as file:
+            file.write(b'{"seq": 99, "half a li')
+    bring.receive("bird/3.png", png(82))
+    project.move([project.samples[1].id], "dog")
+    again = History(project.folder / "history.jsonl")
+    assert not again.damaged and again.undoable == project.undoable
+    anew = Import(project, project.folder / "imports" / bring.id)
+    assert anew.preview().received == ["bird/1.png", "bird/3.png"]
 
 
 def test_a_torn_or_damaged_history_never_keeps_a_project_from_opening(projects: Projects, project: Project) -> None:

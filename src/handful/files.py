@@ -93,6 +93,29 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def append(path: Path, content: bytes, end: int) -> int:
+    """Put `content` behind the first `end` bytes of a file, whole or not at all; returns the new end.
+
+    What else lies there is what an earlier crash or a full disk left of a line: it must not swallow this one.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    with open(path, "ab", buffering=0) as file:
+        if file.tell() > end:
+            file.truncate(end)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(end)
+            raise
+    return end + len(content)
+
+
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON with stable key order as given, UTF-8, no NaN. Lone surrogates of undecodable file names become `\\udcNN`."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False, default=_plain)

@@ -182,7 +182,8 @@ class Queue:
                 None if going_on is None else tuple(going_on), run.name if run else None, run, makes_run, number, number,
             )  # fmt: skip
             try:
-                folder.mkdir(parents=True)
+                folder.parent.mkdir(exist_ok=True)  # not its parents: a project that is deleted meanwhile stays so
+                folder.mkdir()
                 self._shelf.write(job)
             except (OSError, HandfulError) as error:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -9,7 +10,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,7 +19,7 @@ from handful.errors import BusyError, HandfulError
 from handful.files import atomic_write, to_json
 from handful.projects import bundle, labels
 from handful.projects.archive import Limits
-from handful.projects.contents import Describe, KindOf, Reader, ReadTable
+from handful.projects.contents import Describe, KindOf, Reader, ReadTable, writing
 from handful.projects.disk import FORMAT, MODALITIES, read_document
 from handful.projects.names import clean_name
 from handful.projects.project import Project
@@ -159,10 +160,8 @@ class Projects:
         name = clean_name(name, "project")
         if modality not in (None, *MODALITIES):
             raise ProjectError(*both("error.no_modality", modality=repr(modality)))
-        with self._mutex:
-            project = self._new_id()
-            folder = self.folder / f".new-{project}"
-            folder.mkdir()
+        project = self._new_id()
+        with self._mutex, self._making(project) as folder:
             document = {
                 "format": FORMAT, "id": project, "name": name, "modality": modality, "created": round(time.time(), 3),
                 "classes": [], "saved": 0,
@@ -170,8 +169,19 @@ class Projects:
             atomic_write(folder / "labels.csv", labels.HEADER)
             (folder / "media").mkdir()
             atomic_write(folder / "project.json", to_json(document, indent=1) + "\n")
-            os.replace(folder, self.folder / project)
-            return self.open(project)
+        return self.open(project)
+
+    @contextlib.contextmanager
+    def _making(self, project: str) -> Iterator[Path]:
+        """A folder to fill, which becomes the project when the block ends well, and vanishes otherwise."""
+        folder = self.folder / f".new-{project}"
+        try:
+            with writing("error.project_unmade"):
+                folder.mkdir()
+                yield folder
+                os.replace(folder, self.folder / project)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def open(self, project: str) -> Project:
         """The same object each time, unless it is only read and another process changed it. Raises: NotFound; ProjectError, its files cannot be read."""
@@ -195,9 +205,10 @@ class Projects:
             if opened is not None:
                 opened.close()
             trash = self.folder / ".trash"
-            trash.mkdir(exist_ok=True)
             target = trash / f"{project}-{time.time_ns()}"
-            os.replace(folder, target)
+            with writing("error.project_undeleted"):
+                trash.mkdir(exist_ok=True)
+                os.replace(folder, target)
             return target
 
     def recover(self, project: str) -> Project:
@@ -207,7 +218,8 @@ class Projects:
             places = sorted((self.folder / ".trash").glob(f"{project}-*")) if _ID.fullmatch(project) else []
             if not places or self._is_project(project):
                 raise NotFound(*both("error.not_in_trash"))
-            os.replace(places[-1], self.folder / project)
+            with writing("error.project_unmade"):
+                os.replace(places[-1], self.folder / project)
             opened = self.open(project)
         if self._changed is not None:
             self._changed(opened)
@@ -238,13 +250,8 @@ class Projects:
         """A new project from `archive`'s zip. Raises: ArchiveError, TooLarge, NoSpace; nothing is kept."""
         self._check_writable()
         project = self._new_id()
-        folder = self.folder / f".new-{project}"
-        try:
-            folder.mkdir()
+        with self._making(project) as folder:
             bundle.read(archive, folder, self._reader, self._limits, name)
-            os.replace(folder, self.folder / project)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         opened = self.open(project)
         if self._changed is not None:
             self._changed(opened)

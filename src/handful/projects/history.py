@@ -8,7 +8,6 @@ be undone, and some more until it is worth the while to write the file anew; old
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from handful.errors import HandfulError
-from handful.files import atomic_path, atomic_write, to_json
+from handful.files import append, atomic_path, atomic_write, to_json
 from handful.projects.reasons import ProjectError
 from handful.words import Sentence, both, load, reason, said
 
@@ -178,20 +177,11 @@ class History:
             text = text[:-1] + _BODY + to_json(change).encode() + b"}"
         text += b"\n"
         try:
-            with open(self._path, "ab", buffering=0) as file:
-                start = file.tell()
-                try:
-                    view = memoryview(text)
-                    while view:
-                        view = view[file.write(view) :]
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(start)
-                    raise
+            end = append(self._path, text, self._size)
         except OSError as error:
             raise HandfulError(*both("error.change_unwritten", reason=reason(error))) from error
-        self._note(line, start, len(text))
-        self._size = start + len(text)
+        self._note(line, self._size, len(text))
+        self._size = end
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from handful.errors import HandfulError
-from handful.files import to_json
+from handful.files import append, to_json
 from handful.folders import left_behind
 from handful.projects import tables
 from handful.projects.archive import Archive, ArchiveError, named
@@ -111,6 +111,7 @@ class Import:
         self._gone = False
         self._entries: dict[str, Entry] = {}
         self._tables: dict[str, tables.Table] = {}
+        self._logged = 0  # bytes of whole lines in the log
         self._files.mkdir(parents=True, exist_ok=True)
         self._load()
         self._bytes = sum(entry.bytes for entry in self._entries.values())
@@ -118,6 +119,7 @@ class Import:
     def _load(self) -> None:
         """What an earlier process received and finished; the rest of its files is removed."""
         if self._log.is_file():
+            self._logged = self._log.read_bytes().rfind(b"\n") + 1
             there = {path.name for path in self._files.iterdir()}
             with open(self._log, encoding="utf-8", errors="replace") as lines:
                 for line in lines:
@@ -229,8 +231,7 @@ class Import:
         try:
             with self._lock, writing("error.import_stuck"):
                 self._check_here()
-                with open(self._log, "a", encoding="utf-8", newline="\n") as log:
-                    log.write(lines)
+                self._logged = append(self._log, lines.encode(), self._logged)
                 for entry in entries:
                     before = self._entries.get(entry.path)
                     if before is not None:
@@ -316,8 +317,9 @@ class Import:
         if entry.file not in self._tables:
             read_table = self._project.reader.read_table or tables.read_text
             copy = self._folder / f"table{PurePosixPath(entry.path).suffix.lower()[:8]}"
-            shutil.copyfile(self._files / entry.file, copy)  # whoever reads tables tells JSONL by its suffix
             try:
+                with writing("error.import_stuck"):
+                    shutil.copyfile(self._files / entry.file, copy)  # whoever reads tables tells JSONL by its suffix
                 self._tables[entry.file] = read_table(copy)
             finally:
                 copy.unlink(missing_ok=True)

@@ -88,10 +88,10 @@ class Ledger:
 
     def close(self) -> None:
         """Leave the files as the history says; whoever opens them next has nothing to mend."""
-        if self._write and self.folder.is_dir() and (self.disk.stale or self.disk.saved != self.history.seq):
+        write, self._write = self._write, False
+        if write and self.folder.is_dir() and (self.disk.stale or self.disk.saved != self.history.seq):
             self.disk.stale = True
             self.disk.save(self.state, [], self.history.seq)
-        self._write = False
 
     # -- one change ------------------------------------------------------------------------------------------------
 

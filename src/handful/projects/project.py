@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
+from handful.errors import HandfulError
 from handful.files import inside
 from handful.projects import edits
 from handful.projects.archive import Limits
@@ -261,8 +263,9 @@ class Project:
         return freed
 
     def close(self) -> None:
-        """Leave the files as the history says, and refuse changes from now on."""
-        with self._lock:
+        """Leave the files as the history says, and refuse changes from now on. What the disk has no room for is made up for when
+        the project is opened next."""
+        with self._lock, contextlib.suppress(HandfulError):
             self._ledger.close()
 
     # -- files in --------------------------------------------------------------------------------------------------
@@ -337,7 +340,12 @@ class Project:
                     self._ledger.contents.bring(file.path, sample.file)
             return self._commit_new(edits.add(state, new, kind, modality, moves))
 
-        action = self._change(make)
+        try:
+            action = self._change(make)
+        except BaseException:
+            with self._lock:  # what came in for nothing; a sample's own file stays
+                self._ledger.contents.throw(file.file for file in incoming if not self.has(file.id))
+            raise
         return outcome, action
 
     def _accepted(self, incoming: Sequence[Incoming], state: State) -> Iterable[Sample | Duplicate]:
