@@ -22,8 +22,10 @@ from handful.data import load_data
 from handful.errors import DataError, MissingExtra, RunError, UsageError
 from handful.features import frontends
 from handful.models import _convert, models
+from handful.reporting import advice
 from handful.runs import Run
 from handful.training import automatic
+from handful.workflow.studio.training import models as catalogue_page
 
 from .conftest import write_photos
 from .test_cli import handful
@@ -72,6 +74,20 @@ def test_without_torch_the_way_to_better_photos_is_one_line(photos: Path, tmp_pa
     (line,) = [line for line in done.stderr.splitlines() if "efficientnet_b0" in line]
     assert "needs torch" in line and "pip install 'handful[torch]'" in line
     assert "MB" not in done.stderr
+
+
+def test_without_torch_nothing_is_advised_that_needs_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = {**Run.open(run).result, "score": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 100}}
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for place, lang in (("", "en"), ("studio", "en"), ("studio", "ru")):
+        (line,) = [line for line in advice.advice(result, lang, place) if "torch" in line]
+        assert "pip install 'handful[torch]'" in line and "handful fetch" not in line
+    lacks = {row["name"]: row["lacks"] for row in catalogue_page("image")}
+    assert lacks["resnet18"] == lacks["small_cnn"] == "torch" and lacks["statistics"] is None
+    monkeypatch.undo()
+    pytest.importorskip("torch")
+    assert all(row["lacks"] != "torch" for row in catalogue_page("image"))
+    assert not any("pip install" in line for line in advice.advice(result, "en", "studio"))
 
 
 def test_safetensors_of_a_squeezenet_need_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

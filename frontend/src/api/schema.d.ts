@@ -1853,6 +1853,11 @@ export interface components {
             at_hand: boolean;
             /** Extra */
             extra: string | null;
+            /**
+             * Lacks
+             * @description the extra without which it cannot be used here, see /api/about
+             */
+            lacks?: string | null;
             /** Tier */
             tier?: string | null;
         };

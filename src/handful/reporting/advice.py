@@ -5,10 +5,12 @@ Knows the keys of run.json; a line is a sentence of `words`. Knows nothing about
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from pathlib import PurePath
 from typing import Any
 
+from handful.extras import EXTRAS
 from handful.files import shown
 from handful.metrics.intervals import wilson
 from handful.reporting.words import Name, Number, Sentence, chance, load, shortcut_name
@@ -112,14 +114,23 @@ def _about_weights(result: dict[str, Any]) -> list[Sentence]:
     value = (result.get("score") or {}).get("value")
     if result.get("modality") != "image" or result.get("weights") or value is None or value >= GOOD:
         return []
-    return [Sentence("advice.weights")]
+    return (
+        [Sentence("advice.weights")]
+        if _torch_is_here()
+        else [Sentence("advice.weights_torch", {"command": EXTRAS["torch"].command})]
+    )
+
+
+def _torch_is_here() -> bool:
+    """Advice is for the installation that gives it: what needs torch is no help where it cannot run."""
+    return importlib.util.find_spec("torch") is not None
 
 
 def _about_fine_tuning(result: dict[str, Any]) -> list[Sentence]:
     """Frozen features that do not tell the classes apart well: whether a fine-tuned network does, a race on the same folds says."""
     value = (result.get("score") or {}).get("value")
     frozen = result.get("strategy") == "probe" and result.get("modality") == "image" and result.get("weights")
-    if not frozen or value is None or value >= FINE_TUNING_BELOW:
+    if not frozen or value is None or value >= FINE_TUNING_BELOW or not _torch_is_here():
         return []
     recipe = shlex.quote(shown(str(PurePath(str(result.get("run", ""))) / "recipe.yaml")))
     command = f"handful compare --config {recipe} --strategies probe,finetune --budget 10m"

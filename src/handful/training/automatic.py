@@ -184,6 +184,22 @@ def _convertible(network: Network, weights: Weights | None, recipe: Recipe, grad
     raise MissingExtra(network.name, "torch", said(without))
 
 
+def lacking(model: Model) -> str:
+    """The extra without which the model, as the catalogue has it, cannot be used here; "" where it can."""
+    from handful.models._convert import cached, torch_is_here
+    from handful.models._weights import resolve
+
+    network = model.network
+    if network is None:
+        return ""
+    if not _library_is_here(network):
+        return network.extra
+    if torch_is_here():
+        return ""
+    weights, _ = resolve(network, None, fetch_limit_bytes=0)
+    return "" if weights and cached(network, weights) else "torch"
+
+
 def _library_is_here(network: Network) -> bool:
     return not network.library or importlib.util.find_spec(network.library) is not None
 

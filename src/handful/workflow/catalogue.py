@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handful.errors import UsageError
+from handful.errors import MissingExtra, UsageError
+from handful.words import said
 
 if TYPE_CHECKING:
     import torch
@@ -203,6 +204,7 @@ def fetch(
     """
     from handful.models import find
     from handful.models._weights import missing, resolve
+    from handful.training.automatic import lacking
 
     network = find(name).network
     if network is None or not network.url:
@@ -212,4 +214,7 @@ def fetch(
         say(line)
     if weights is None:
         raise missing(network, tried)
+    if extra := lacking(network):
+        lack = MissingExtra(name, extra)
+        say(said("say.colon", what=lack.message, more=lack.hint))
     return weights.path

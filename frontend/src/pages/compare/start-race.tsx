@@ -2,12 +2,13 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { api, take, type Shapes } from "@/api";
+import { api, take, useAbout, type Shapes } from "@/api";
 import { Button, Checkbox, Dialog, Select, TextField } from "@/design";
 import { usePresets, useStart } from "@/jobs";
 import { language, number, t } from "@/words";
 
 const STRATEGIES = ["prototype", "probe", "finetune", "scratch"] as const;
+const BY_TORCH = ["finetune", "scratch"];
 const BUDGET_MINUTES = "10";
 
 type Model = Shapes["ModelCard"];
@@ -22,6 +23,9 @@ export function StartRace({ project, onClose }: { project: Shapes["Project"]; on
     queryFn: () => take(api.GET("/api/models", { params: { query: modality ? { modality } : {} } })),
     staleTime: 60_000,
   });
+  const extras = useAbout().data?.extras ?? {};
+  const lacks = (extra: string) => (models.data ?? []).filter((model) => model.lacks === extra).length;
+  const lacking = Object.keys(extras).filter(lacks);
   const presets = usePresets(modality).filter((preset) => preset.race);
   const [chosen, setChosen] = useState<string[]>([]);
   const [strategies, setStrategies] = useState<string[]>(["prototype", "probe"]);
@@ -31,7 +35,7 @@ export function StartRace({ project, onClose }: { project: Shapes["Project"]; on
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const found = (models.data ?? [])
     .filter((model) => words.every((word) => `${model.name} ${model.family}`.toLowerCase().includes(word)))
-    .sort((a, b) => Number(b.at_hand) - Number(a.at_hand) || (a.parameters ?? 0) - (b.parameters ?? 0));
+    .sort((a, b) => Number(!b.lacks) - Number(!a.lacks) || Number(b.at_hand) - Number(a.at_hand) || (a.parameters ?? 0) - (b.parameters ?? 0));
   const minutes = Number(budget.trim().replace(",", "."));
   const bad = budget.trim() !== "" && !(minutes > 0);
 
@@ -70,17 +74,22 @@ export function StartRace({ project, onClose }: { project: Shapes["Project"]; on
                 <TextField label={t("compare.race_search")} hideLabel placeholder={t("compare.race_search")} type="search" value={query} onChange={(event) => setQuery(event.target.value)} />
                 <div className="compare-models" tabIndex={0} role="group" aria-label={t("compare.race_models")}>
                   {found.map((model) => (
-                    <Checkbox key={model.name} label={<ModelLine model={model} />} checked={chosen.includes(model.name)} onChange={({ target }) => setChosen(toggled(chosen, model.name, target.checked))} />
+                    <Checkbox key={model.name} label={<ModelLine model={model} />} checked={chosen.includes(model.name)} disabled={!!model.lacks} onChange={({ target }) => setChosen(toggled(chosen, model.name, target.checked))} />
                   ))}
                   {found.length === 0 && !models.isPending && <p className="muted small">{t("compare.race_no_model", { query })}</p>}
                 </div>
+                {lacking.map((extra) => (
+                  <p key={extra} className="small muted">
+                    {t("compare.race_lacking", { count: lacks(extra), command: extras[extra]?.command ?? "" })}
+                  </p>
+                ))}
               </fieldset>
               <fieldset className="stack tight">
                 <legend className="compare-legend">
                   {t("compare.race_strategies")} <span className="small muted">{strategies.length === 0 && t("compare.race_strategies_none")}</span>
                 </legend>
                 {STRATEGIES.map((name) => (
-                  <Checkbox key={name} label={t(`compare.strategy_${name}`)} checked={strategies.includes(name)} onChange={({ target }) => setStrategies(toggled(strategies, name, target.checked))} />
+                  <Checkbox key={name} label={t(`compare.strategy_${name}`)} checked={strategies.includes(name)} disabled={BY_TORCH.includes(name) && lacks("torch") > 0} onChange={({ target }) => setStrategies(toggled(strategies, name, target.checked))} />
                 ))}
               </fieldset>
             </>
@@ -91,7 +100,7 @@ export function StartRace({ project, onClose }: { project: Shapes["Project"]; on
               <option value="">{t("compare.race_preset_none")}</option>
               {presets.map((one) => (
                 <option key={one.name} value={one.name}>
-                  {one.name}
+                  {one.title}
                 </option>
               ))}
             </Select>
@@ -104,10 +113,10 @@ export function StartRace({ project, onClose }: { project: Shapes["Project"]; on
 
 function ModelLine({ model }: { model: Model }) {
   const parts = [
-    model.parameters ? Intl.NumberFormat(language(), { notation: "compact", maximumFractionDigits: 1 }).format(model.parameters) : "",
+    model.parameters ? t("compare.race_parameters", { n: Intl.NumberFormat(language(), { notation: "compact", maximumFractionDigits: 1 }).format(model.parameters) }) : "",
     model.top1 ? `ImageNet ${number(model.top1, 1)} %` : "",
-    model.extra ? t("compare.race_needs", { extra: model.extra }) : "",
-    !model.at_hand ? t("compare.race_fetch") : "",
+    model.lacks ? t("compare.race_needs_here", { extra: model.lacks }) : model.extra ? t("compare.race_needs", { extra: model.extra }) : "",
+    !model.at_hand && !model.lacks ? t("compare.race_fetch") : "",
   ].filter(Boolean);
   return (
     <>

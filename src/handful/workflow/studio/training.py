@@ -155,16 +155,19 @@ def models(modality: str | None = None) -> list[dict[str, Any]]:
     """The catalogue, with what is at hand. A model of several modalities is no modality's own: None."""
     from handful.models import models as registered
     from handful.models._weights import at_hand
+    from handful.training.automatic import lacking
     from handful.workflow.catalogue import catalogue
 
     rows = []
     for row in catalogue(modality):
-        network, own = registered.get(row["name"]).network, row["modality"]
+        model, own = registered.get(row["name"]), row["modality"]
+        network = model.network
         rows.append({
             "name": row["name"], "family": row["family"], "modality": own[0] if len(own) == 1 else None,
             "parameters": row["parameters"], "macs": row["macs"], "blocks": row["blocks"], "top1": row["top1"],
             "licence": row["licence"], "pretrained": row["pretrained"], "extra": row["extra"] or None,
             "at_hand": network is None or not network.pretrained or at_hand(network), "tier": row.get("size"),
+            "lacks": lacking(model) or None,
         })  # fmt: skip
     return rows
 

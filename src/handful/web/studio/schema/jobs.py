@@ -49,6 +49,7 @@ class ModelCard(Shape):
     pretrained: bool
     at_hand: bool = Field(description="its weights are here, or it needs none")
     extra: str | None
+    lacks: str | None = Field(None, description="the extra without which it cannot be used here, see /api/about")
     tier: str | None = None
 
 
