@@ -121,6 +121,18 @@ def test_a_preset_reads_names_of_the_data_it_was_made_for_only(tmp_path: Path) -
     assert pattern("digits", files("empty", "readme.txt")) is None and pattern("digits", None) is None
 
 
+def test_a_folder_that_is_not_there_and_one_that_is_packed(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos.zip").touch()
+    (tmp_path / "My Photos").mkdir()
+    for name, message, hint in (
+        ("photos.zip", "is a file", "unzip it"), ("my fotos", "does not exist", f"did you mean {tmp_path / 'My Photos'}?"),
+        ("else", "does not exist", "one folder for each class"), ("no/where", "does not exist", "one folder for each class"),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=message) as caught:
+            load_data(tmp_path / name)
+        assert hint in caught.value.hint, name
+
+
 def test_files_in_one_folder_whose_names_say_the_class_are_helped(tmp_path: Path) -> None:
     for digit in range(3):
         for i in range(12):

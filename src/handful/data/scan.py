@@ -5,6 +5,7 @@ Only regular files are opened, links that leave the folder are not followed, not
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import stat
@@ -57,8 +58,7 @@ def load_data(
     """
     root = Path(data).expanduser()
     if not root.is_dir():
-        key = "error.folder_file" if root.exists() else "error.folder_missing"
-        raise DataError(said(key, folder=str(root)), said("error.folder.fix"))
+        raise _no_folder(root)
     root = root.absolute()
     findings: list[Finding] = []
     names = list(_walk(root, findings))
@@ -91,6 +91,21 @@ def load_data(
         if guess:
             findings.append(Finding("leak", "warning", "names_of_sources", {"pattern": guess}))
     return Dataset(root, chosen, tuple(samples), tuple(findings), ignored)
+
+
+def _no_folder(root: Path) -> DataError:
+    """Why there is no folder, and the one that may be meant."""
+    if root.exists():
+        packed = root.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+        fix = said("error.folder_packed.fix") if packed else said("error.folder.fix")
+        return DataError(said("error.folder_file", folder=str(root)), fix)
+    beside = [entry.name for entry in root.parent.iterdir() if entry.is_dir()] if root.parent.is_dir() else []
+    folded = {name.casefold(): name for name in beside}
+    near = difflib.get_close_matches(root.name.casefold(), folded, n=1, cutoff=0.7)
+    meant = (
+        said("error.folder_near.fix", name=str(root.with_name(folded[near[0]]))) if near else said("error.folder.fix")
+    )
+    return DataError(said("error.folder_missing", folder=str(root)), meant)
 
 
 def _some(samples: Sequence[Sample]) -> list[Sample]:
