@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from importlib import resources
@@ -92,6 +93,19 @@ def test_the_cpp_example_reads_hostile_labels(tmp_path: Path) -> None:
         assert read == names
         assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for line in printed for c in line)
         assert printed[-1] == "c1\\x9b2J\u00a0\u00e9"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="pipes break otherwise here")
+def test_who_reads_may_stop_early(photo_run: Any, tmp_path: Path) -> None:
+    handful.export(photo_run.path, ["bundle"], out=tmp_path)
+    file = next((tmp_path / "bundle" / "vectors").iterdir())
+    command = [sys.executable, "-I", tmp_path / "bundle" / "predict.py", *[file] * 200]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr
+    assert process.stdout.readline().startswith(str(file))
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(30) == -signal.SIGPIPE
+    process.stderr.close()
 
 
 # -- the model card ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ Needs numpy, onnxruntime and pillow (see requirements.txt).
 """
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -93,4 +94,6 @@ def main(arguments):
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if hasattr(signal, "SIGPIPE"):  # whoever reads may stop early, as `head` does
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main(sys.argv[1:]))
