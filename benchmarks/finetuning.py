@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from handful.data import Dataset, load_data
 from handful.metrics.intervals import student_t
 from handful.training.trial import Trial
 
-SIZES = (15, None)
+FEW = 15
 
 
 def rights(data: Path, strategy: str, size: int | None, seed: int) -> np.ndarray:
@@ -59,27 +60,21 @@ def main() -> None:
     options.add_argument("--data", nargs="*", default=["catsdogs", "faces2"])
     asked = options.parse_args()
     for name in asked.data:
-        for size in SIZES:
+        counts = Counter(s.label for s in load_data(DATA / name).samples if s.split != "test")
+        scarce = max(counts.values()) <= FEW
+        for size in (None,) if scarce else (FEW, None):
             rates: dict[str, list[float]] = {"probe": [], "finetune": []}
             for seed in range(asked.draws):
                 for strategy, values in rates.items():
                     values.append(float(rights(DATA / name, strategy, size, seed).mean()))
             gains = np.subtract(rates["finetune"], rates["probe"])
             half = student_t(len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5
-            low, high = gains.mean() - half, gains.mean() + half
-            row: dict[str, Any] = {"data": name, "per_class": size or "all", "draws": asked.draws}
-            row |= {kind: round(float(np.mean(values)), 4) for kind, values in rates.items()}
-            print(
-                json.dumps(
-                    row
-                    | {
-                        "gain": round(float(gains.mean()), 4),
-                        "low": round(float(low), 4),
-                        "high": round(float(high), 4),
-                    }
-                ),
-                flush=True,
-            )
+            row: dict[str, Any] = {
+                "data": name, "per_class": size or (f"all, {FEW} or fewer" if scarce else "all"), "draws": asked.draws,
+                **{kind: float(np.mean(values)) for kind, values in rates.items()},
+                "gain": float(gains.mean()), "low": float(gains.mean() - half), "high": float(gains.mean() + half),
+            }  # fmt: skip
+            print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}), flush=True)
 
 
 if __name__ == "__main__":
