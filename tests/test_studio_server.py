@@ -122,6 +122,11 @@ def test_a_link_works_once_and_leaves_the_address_bar(server: StudioServer) -> N
     assert "httponly" in cookie and "samesite=strict" in cookie and "path=/" in cookie and "domain" not in cookie
     assert key not in str(answer.headers) and answer.headers["cache-control"] == "no-store"
     assert client("GET", f"/?key={key}").status == 401
+    used = {
+        lang: client("GET", f"/?key={key}", Accept="text/html", **{"Accept-Language": lang}) for lang in ("en", "ru")
+    }
+    assert all(page.status == 401 and b"<code>handful studio</code>" in page.body for page in used.values())
+    assert b"used already" in used["en"].body and "уже использована".encode() in used["ru"].body
     client.cookie = answer.headers["set-cookie"].partition(";")[0]
     assert client("GET", "/api/projects").status == 200
     again = client("GET", f"/?key={key}")  # who has a session is led on without the key
@@ -570,6 +575,8 @@ def test_one_line_then_silence(tmp_path: Path) -> None:
         assert process.wait(20) == 0
         out, err = process.communicate()
         listening.close()
+        first, last = err.splitlines()
+        assert "opens once" in first and "Ctrl-C stops" in first and last.startswith("stopped;")
         assert out == "" and line.rpartition("=")[2] not in err and client.cookie.partition("=")[2] not in err
     assert not (tmp_path / "data" / "running.json").exists()
 

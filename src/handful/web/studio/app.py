@@ -110,7 +110,11 @@ class Application:
         async def show(request: Request) -> Response:
             key = request.query_params.get("key")
             if key is not None and request.scope["path"] == "/":
-                return self.sessions.enter(request.scope, key)
+                try:
+                    return self.sessions.enter(request.scope, key)
+                except Problem as problem:  # whoever opens a link reads a page
+                    asked = {name: request.headers.getlist(name) for name in ("accept", "accept-language")}
+                    return problem_page(asked, problem, request.scope["handful.request_id"])
             if request.scope["path"].startswith("/api/"):
                 raise Problem(404, said("web.no_route"), hint=said("web.no_route.fix"))
             return await pages.answer(request)

@@ -158,8 +158,7 @@ def studio(
     try:
         server = StudioServer(host=host, port=port, database=database, read_only=read_only, allow_hosts=allow_hosts)
     except BusyError:
-        link = link_of_running(data_dir(), data)
-        _opened(link, browser)
+        _opened(link_of_running(data_dir(), data), browser, "opens once")
         return
     if data:
         print(f"reading {shown(str(data))}", file=sys.stderr, flush=True)
@@ -171,11 +170,16 @@ def studio(
     if not loopback(server.host):
         print(f"token: {server.token}", flush=True)
         print(_EXPOSED, file=sys.stderr, flush=True)
-    _opened(link, browser)
+    _opened(link, browser, "opens once, and `handful studio` in another terminal prints a new link; Ctrl-C stops")
     server.run()
+    print(
+        "stopped; trainings that were begun go on, and `handful studio` shows them again", file=sys.stderr, flush=True
+    )
 
 
-def _opened(link: str, browser: bool) -> None:
+def _opened(link: str, browser: bool, about: str) -> None:
+    """The link is all that goes to stdout: programs read it. `about` is for people."""
     print(shown(link), flush=True)
+    print(about, file=sys.stderr, flush=True)
     if browser and not os.environ.get("HANDFUL_NO_BROWSER"):
         webbrowser.open(link)
