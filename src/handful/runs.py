@@ -200,9 +200,7 @@ def _check_files(folder: Path) -> None:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
             elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
-                raise RunError(
-                    f"{shown(entry.path)} is a link that leads out of the run", "remove it, if you trust the run"
-                )
+                raise RunError(*both("run.leads_out", path=shown(entry.path)))
             elif not entry.is_symlink() and not entry.is_file(follow_symlinks=False):
                 raise RunError(*both("run.no_file", path=entry.path))
 
