@@ -392,6 +392,21 @@ def test_russian_plurals(n: int, text: str) -> None:
     assert words.load("ru").text("page.samples", n=n) == text
 
 
+def test_several_shortcuts_are_one_advice_that_names_the_classes() -> None:
+    def row(name: str, value: float, above: bool = True) -> dict[str, Any]:
+        return {"name": name, "score": {"value": value}, "chance": 0.5, "above_chance": above}
+
+    result = {
+        "classes": ["cat", "dog"],
+        "shortcuts": [row("border", 0.8), row("file size", 0.7), row("camera", 0.5, False)],
+    }
+    for lang, start in (("en", "Record or photograph"), ("ru", "Снимайте и записывайте")):
+        (line,) = (line for line in advice.advice(result, lang) if line.startswith(start))
+        assert "cat, dog" in line and "80 %" in line and "70 %" in line and line.count("50 %") == 1
+        alone = advice.advice(result | {"shortcuts": [row("border", 0.8)]}, lang)
+        assert sum(line.startswith(start) and "cat, dog" in line for line in alone) == 1
+
+
 def test_advice_names_what_is_wrong() -> None:
     weak = {
         "score": {"value": 0.8, "low": 0.6, "high": 0.9, "n": 100}, "classes": ["cat", "dog", "owl"], "calibration": {"ece": 0.2},

@@ -262,6 +262,54 @@ def test_a_library_that_is_missing_is_named_in_every_language() -> None:
         assert caught.value.hint == f"pip install 'handful[{extra}]'"
 
 
+def test_a_name_that_cannot_be_is_refused_as_what_it_is() -> None:
+    from handful.projects import ProjectError, clean_name
+
+    for what, english, russian in (("class", "class name", "имя класса"), ("project", "project name", "имя проекта"), ("model", "model name", "имя модели")):  # fmt: skip
+        for name in (" ", "x" * 201):
+            with pytest.raises(ProjectError) as caught:
+                clean_name(name, what)
+            assert english in caught.value.message and russian in words.retold(caught.value.message, RU)
+
+
+def test_an_export_that_costs_too_much_can_be_kept_in_every_language(tmp_path: Path) -> None:
+    from handful.jobs import Job
+    from handful.jobs._endings import over
+    from handful.workflow.studio import orders
+    from handful.workflow.studio.training import shape
+
+    assert {*orders.ACCEPTABLE} <= EN.keys()
+    job = Job("j", "p", "export", "int8", "running", 0.0, tmp_path, ("export",))
+    for hint, can in (
+        ("export.costly.fix", True),
+        ("export.disagrees_drop.fix", True),
+        ("export.disagrees.fix", False),
+    ):
+        told = shape(over(job, "failed", words.said("export.vectors_damaged"), words.said(hint)))
+        assert told["can_accept_drop"] is can and "--accept-drop" not in json.dumps(told["told"])
+
+
+def test_a_log_is_told_in_every_language(tmp_path: Path) -> None:
+    from handful._console import Events
+    from handful.jobs._following import Log
+
+    told = words.said(
+        "say.found",
+        samples=words.said("say.pictures", n=3),
+        classes=words.said("page.classes", n=2),
+        listed=["a 1", "b 2"],
+    )
+    (tmp_path / "log.txt").write_text(
+        f"2026-01-01T00:00:00.000Z {told}\n2026-01-01T00:00:01.000Z as a library says it\n"
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HANDFUL_EVENTS", str(tmp_path / "events.jsonl"))
+        Events().say(told)
+    first, second = Log(tmp_path / "log.txt").part(0, 10).lines
+    assert words.retold(first.text, RU) == "3 картинки, 2 класса (a 1, b 2)" and first.text == told
+    assert words.retold(second.text, RU) == second.text == "as a library says it"
+
+
 def test_what_is_said_survives_json_and_strange_names() -> None:
     inner = words.said("finding.same", n=3, files=["a\u202eb", "c", "..."])
     said = words.said("finding.copies_labelled", copies=inner, names=["<b>", "{n}"])
