@@ -71,9 +71,10 @@ def race(found: list[str]) -> list[str]:
         scores = [row["score"] for row in seeds]
         each = "; ".join(f"{s['value']:.3f} ({s['low']:.3f} to {s['high']:.3f})" for s in scores)
         first = seeds[0]
-        epoch = f"{first['epoch_seconds']:.2f} s" if first.get("epoch_seconds") else "–"
+        # Other work on the machine makes epochs longer, nothing makes them shorter.
+        epoch = min((row["epoch_seconds"] for row in seeds if row.get("epoch_seconds")), default=None)
         lines.append(
-            f"| {name} | {first['parameters']:,} | {first['macs']:,} | {epoch} | {first['latency_ms']:.1f} ms "
+            f"| {name} | {first['parameters']:,} | {first['macs']:,} | {'–' if epoch is None else f'{epoch:.2f} s'} | {first['latency_ms']:.1f} ms "
             f"| {first['bytes'] / 1e6:.1f} MB | {mean(s['value'] for s in scores):.3f} | {each} |"
         )
     left = [f"{row['model']}: {row['why']}" for board in boards for row in board["unfinished"]]
