@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from handful.errors import FileError, HandfulError
 from handful.files import to_json
-from handful.words import Words, load, retold, said
+from handful.words import Said, Words, load, retold, said
 
 FAULT = said("web.fault")
 
@@ -38,7 +38,9 @@ class Problem(HTTPException):
 
 def unreadable(error: FileError, lang: str = "en") -> Problem:
     """415 for bytes that are no media of this model's kind, 422 for what is damaged. The file is not named, unless the error does."""
-    return Problem(_STATUS.get(error.kind, 422), retold(error.message, load(lang, "alone")), hint=error.hint)
+    named = isinstance(error.message, Said) and "file" in error.message.sentence.values
+    words = retold(error.message, load(lang, "" if named else "alone"))
+    return Problem(_STATUS.get(error.kind, 422), words, hint=error.hint)
 
 
 def impossible(error: HandfulError) -> Problem:
