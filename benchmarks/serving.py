@@ -10,7 +10,6 @@ processor time that each side needed says more than the clock.
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import socket
@@ -23,6 +22,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from handful.data.media import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+
+# A process of its own, as whoever watches a server is: not one that shares its interpreter with the clients.
+WATCH = """
+import http.client, json, select, sys, time
+connection, found = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60), []
+print("watching", flush=True)
+while not select.select([sys.stdin], [], [], 0.05)[0]:
+    start = time.perf_counter()
+    connection.request("GET", "/v2/health/live")
+    connection.getresponse().read()
+    found.append(time.perf_counter() - start)
+print(json.dumps(found))
+"""
 
 
 def bare(run: str, files: list[Path]) -> tuple[float, float, list[str]]:
@@ -71,27 +83,18 @@ def served(run: str, files: list[Path], clients: int) -> tuple[float, float, lis
             raise RuntimeError(f"{status.decode()}: {body}")
         return str(body["label"])
 
-    health: list[float] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while not over.wait(0.05):
-            start = time.perf_counter()
-            connection.request("GET", "/v2/health/live")
-            connection.getresponse().read()
-            health.append(time.perf_counter() - start)
-
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(ask, contents[:16]))
-        watcher = threading.Thread(target=watch)
-        watcher.start()
+        watcher = subprocess.Popen(
+            [sys.executable, "-c", WATCH, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert watcher.stdout
+        watcher.stdout.readline()
         start, used = time.perf_counter(), processor(process.pid)
         labels = list(pool.map(ask, contents))
         rate = len(files) / (time.perf_counter() - start)
         cpu = (processor(process.pid) - used) / len(files)
-        over.set()
-        watcher.join()
+        health = json.loads(watcher.communicate()[0])  # which closes its input
     process.terminate()
     process.wait(30)
     return rate, cpu, labels, health
