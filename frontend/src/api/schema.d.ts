@@ -1233,7 +1233,7 @@ export interface components {
             sources: number;
             /**
              * Validation
-             * @description of its samples, those that models are compared on and never fitted to
+             * @description of its samples, those that models are compared on; the finished model learns from them too
              * @default 0
              */
             validation: number;
