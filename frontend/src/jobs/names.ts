@@ -10,6 +10,9 @@ const known = (number: number | null | undefined): number is number => number !=
 
 export const runName = (run: Pick<Run, "name" | "number">): string => (known(run.number) ? t("train.numbered", { n: run.number }) : run.name);
 
+/** Whether a score is shown to be better than guessing: its whole interval is. */
+export const beatsChance = (score: Shapes["Score"]): boolean => typeof score.chance === "number" && score.low > score.chance;
+
 /** What tells a run from others in a list: its name, how often it is right, when it was made. */
 export const runLine = (run: Run): string => [runName(run), run.score ? t("train.right", { share: percent(run.score.value) }) : t("train.unmeasured"), when(run.created)].join(" · ");
 

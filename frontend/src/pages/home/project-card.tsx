@@ -5,6 +5,7 @@ import { Link } from "wouter";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, keys, take, url, useFreshen, type Shapes } from "@/api";
 import { Badge, Button, Confirm, Dialog, Icon, Menu, TextField, tooLong, toast, toastProblem } from "@/design";
+import { beatsChance } from "@/jobs/names";
 import { pathOf } from "@/shell/steps";
 import { bytes, number, percent, t, when } from "@/words";
 
@@ -133,7 +134,7 @@ export function ProjectCard({ project, readOnly }: { project: Shapes["ProjectCar
         <div className="row home-project-marks">
           {project.busy && <Badge tone="accent">{t("home.busy")}</Badge>}
           {project.score ? (
-            <Badge tone="good" icon="target">
+            <Badge {...(beatsChance(project.score) ? { tone: "good", icon: "target" } : {})}>
               {t("home.score", {
                 value: percent(project.score.value, 0),
                 low: number(project.score.low * 100),

@@ -3,22 +3,24 @@
 import { IntervalBar } from "@/charts";
 import type { Shapes } from "@/api";
 import { ButtonLink, Card } from "@/design";
-import { runName } from "@/jobs";
+import { beatsChance, runName } from "@/jobs";
 import { pathOf } from "@/shell/steps";
 import { number, percent, t, when } from "@/words";
 
 export function Newest({ project, run }: { project: Shapes["Project"]; run: Shapes["RunCard"] }) {
   const score = run.score;
   const said = score && t("train.score_said", { value: percent(score.value), low: percent(score.low), high: percent(score.high), n: score.n, sure: percent(0.95, 0) });
+  const chance = score?.chance ?? undefined;
   return (
     <Card className="train-newest">
       <div className="train-newest-score">
         {score ? <span className="train-newest-value number">{percent(score.value)}</span> : <span className="train-newest-value">–</span>}
-        {score && said && <IntervalBar value={score.value} low={score.low} high={score.high} label={said} />}
+        {score && said && <IntervalBar value={score.value} low={score.low} high={score.high} chance={chance} label={said} />}
       </div>
       <div className="train-newest-words">
         <h2>{t("train.newest")}</h2>
         <p className="number">{said ?? t("train.unmeasured")}</p>
+        {score && chance !== undefined && <p className="number">{t(beatsChance(score) ? "train.score_chance" : "train.score_no_better", { chance: percent(chance, 0) })}</p>}
         <p className="small muted number">{[runName(run), t(`train.method_${run.method}`), when(run.created), t("train.samples", { count: run.samples, n: number(run.samples) })].join(" · ")}</p>
       </div>
       <div className="row">

@@ -25,12 +25,15 @@ export interface Verdict {
 
 const MOST_BARS = 12;
 
+/** A tick is only for what leaves no other class: neither unknown, nor likely enough to be something else. */
+const settled = (verdict: Verdict): boolean => !verdict.unknown && verdict.set.length === 1;
+
 export function VerdictView({ verdict, live = false, aside }: { verdict: Verdict; live?: boolean; aside?: ReactNode }) {
   const others = verdict.set.filter((name) => name !== verdict.label);
   return (
-    <div className={`verdict${verdict.unknown ? " unknown" : ""}`} data-label={verdict.label} data-unknown={verdict.unknown}>
+    <div className={`verdict${verdict.unknown ? " unknown" : settled(verdict) ? "" : " open"}`} data-label={verdict.label} data-unknown={verdict.unknown}>
       <div className="verdict-head">
-        <span className="verdict-mark">{verdict.unknown ? <Question /> : <Icon name="check" size={24} />}</span>
+        <span className="verdict-mark">{verdict.unknown ? <Question /> : <Icon name={settled(verdict) ? "check" : "target"} size={24} />}</span>
         <div className="verdict-words">
           {verdict.unknown ? (
             <>
@@ -103,7 +106,7 @@ export function VerdictBadge({ verdict }: { verdict: Verdict }) {
       <Question size={14} /> {t("try.unknown_short", { label: verdict.label })}
     </Badge>
   ) : (
-    <Badge tone="accent" icon="check">
+    <Badge {...(settled(verdict) ? { tone: "accent", icon: "check" } : { icon: "target" })}>
       {verdict.label}
     </Badge>
   );

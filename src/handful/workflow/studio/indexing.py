@@ -132,7 +132,8 @@ class Index:
             same = indexed is not None and len(indexed["classes"]) == row.classes and indexed["samples"] == row.samples
             if indexed is None or not same or abs(indexed["updated"] - row.updated) > SAME_S:
                 self._projects.add(row.id)
-            if indexed is None or indexed.get("runs") != self._run_count(row.id):
+            older = indexed is not None and "chance" not in (indexed["score"] or {"chance": None})
+            if indexed is None or older or indexed.get("runs") != self._run_count(row.id):
                 self._runs.add(row.id)
         for gone in known:
             self._studio.store.delete_project(gone)

@@ -67,13 +67,19 @@ def card(record: Record, now: str) -> dict[str, Any]:
     return {
         "id": record.id, "name": record.name, "number": None if record.named else records.number(record.id), "created": record.created, "model": str(result.get("model", "?")),
         "strategy": str(result.get("strategy", "?")), "head": result.get("head") or None,
-        "method": orders.method(str(result.get("model")), str(result.get("strategy"))), "score": score(result.get("score")),
+        "method": orders.method(str(result.get("model")), str(result.get("strategy"))), "score": tested(result),
         "macro_f1": result.get("macro_f1"), "test": score(result.get("test")), "samples": int(result.get("samples") or 0),
         "classes": [str(name) for name in result.get("classes") or []], "parameters": result.get("parameters"),
         "macs": result.get("macs"), "bytes": model.stat().st_size if model.is_file() else None,
         "latency_ms": latency_ms(record), "seconds": seconds.get("total"), "peak_rss_bytes": result.get("peak_rss_bytes"),
         "stale": record.fingerprint != now,
     }  # fmt: skip
+
+
+def tested(result: dict[str, Any]) -> dict[str, Any] | None:
+    """The headline as Score, with what guessing would reach where both are shares of right answers."""
+    found = score(result.get("score"))
+    return found and found | {"chance": words.chance(result)[0] if found["metric"] == "accuracy" else None}
 
 
 def score(found: Any) -> dict[str, Any] | None:

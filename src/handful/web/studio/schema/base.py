@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from handful.words import load, retold
 
@@ -34,3 +34,6 @@ class Score(Shape):
     n: int
     method: str = ""
     interval: str = ""
+    chance: float | None = Field(
+        None, description="share right when always naming the most frequent class; None: not known"
+    )
