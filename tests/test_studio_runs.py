@@ -282,6 +282,7 @@ def test_run_says_in_words_what_run_json_says(client: Client, project: str, trai
     found = client("GET", f"/api/projects/{project}/runs/{trained['run']}")
     assert found["headline"][0] in words.headline(found["result"])
     assert found["card"]["score"]["value"] == found["result"]["score"]["value"] and found["advice"]
+    assert found["card"]["score"]["chance"] == 0.5
     russian = client("GET", f"/api/projects/{project}/runs/{trained['run']}?lang=ru")
     assert re.search("[а-я]", russian["headline"][0]) and russian["headline"] != found["headline"]
 
@@ -408,12 +409,15 @@ def test_export_is_proven_downloaded_and_predicts_the_same(
     for card in cards.values():
         status, headers, content = client.raw("GET", f"{run}/exports/{card['name']}")
         assert status == 200 and headers["content-disposition"].startswith("attachment")
+        assert f'filename="{card["file"]}"' in headers["content-disposition"]
         (tmp_path / card["name"]).write_bytes(content)
         assert handful.load(tmp_path / card["name"]).predict(picture).scores == pytest.approx(expected.scores)
     made = studio.project(project).runs / trained["run"] / "exports" / "bundle.zip"
     assert (tmp_path / "bundle.zip").read_bytes() == made.read_bytes(), "what lies beside the folder is sent as it is"
     with zipfile.ZipFile(made) as packed:
         program = next(name for name in packed.namelist() if name.endswith("/predict.py"))
+    named = f"{re.sub(' +', '-', studio.project(project).name)}-First-bundle"
+    assert (cards["bundle"]["file"], program) == (f"{named}.zip", f"{named}/predict.py")
     assert f"python {program} " in cards["bundle"]["snippet"]
     made.unlink()  # as an older release left it
     assert client.raw("GET", f"{run}/exports/bundle.zip")[2] == (tmp_path / "bundle.zip").read_bytes()

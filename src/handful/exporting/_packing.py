@@ -29,6 +29,15 @@ def top_folder(folder: Path, run: str) -> str:
     return f"{name or 'model'}-{folder.name}"
 
 
+def packed_as(folder: Path, run: str) -> bool:
+    """Whether the zip of `folder` is there, and what it holds stands in the folder named after `run`."""
+    try:
+        with zipfile.ZipFile(zip_of(folder)) as packed:
+            return all(name.startswith(f"{top_folder(folder, run)}/") for name in packed.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def pack(folder: Path, run: str) -> Path:
     """The zip of `folder`, an export of the run of that name; an older one is replaced. Links are left out."""
     path, top = zip_of(folder), top_folder(folder, run)

@@ -47,7 +47,7 @@ export function Target({ project, run, format, card, readOnly, starting, primary
         <div className="row">
           {card && (
             <DownloadLink href={url.export(project.id, run.id, card.name)}>
-              {t("export.download", { name: card.name })}
+              {t("export.download", { name: card.file })}
             </DownloadLink>
           )}
           {!readOnly && (
@@ -71,11 +71,12 @@ export function Target({ project, run, format, card, readOnly, starting, primary
       {card && (
         <>
           <Code label={t("export.use")} text={card.snippet} language={card.language} />
+          {format.name === "page" && <p className="small">{t("export.page_open", { address: "http://127.0.0.1:8000" })}</p>}
           <details className="export-more">
             <summary>{t("export.verify")}</summary>
             <div className="stack tight">
               <p className="muted small">{t(travels ? "export.verify_anywhere" : "export.verify_here")}</p>
-              <Code label={t("export.verify_command")} text={`handful verify ${quoted(travels ? card.name : `${project.folder}/runs/${run.id}/exports/${card.name.replace(/\.zip$/, "")}`)}`} language="shell" />
+              <Code label={t("export.verify_command")} text={`handful verify ${quoted(travels ? card.file : `${project.folder}/runs/${run.id}/exports/${card.name.replace(/\.zip$/, "")}`)}`} language="shell" />
             </div>
           </details>
         </>

@@ -26,12 +26,14 @@ from handful.workflow.studio.records import Record
 
 if TYPE_CHECKING:
     from handful.exporting import Exporter
+    from handful.projects import Project
     from handful.workflow.serve import ServedModel
     from handful.workflow.studio import Studio
 
 HELD = 2  # loaded models; each takes memory for as long as it is held
 IDLE_S = 300.0  # without a question, after which they are let go
 PATIENCE_S = 120.0
+PAGE_PORT = 8000  # pages say the address as well
 _EXAMPLES = {"image": "photo.jpg", "audio": "sound.wav"}
 
 
@@ -164,7 +166,8 @@ def exports(studio: Studio, project_id: str, run: str) -> list[dict[str, Any]]:
     """What lies in the run's `exports/`, with what was proven and measured of it."""
     from handful.exporting import exporters
 
-    record = records.find(studio.project(project_id), run)
+    project = studio.project(project_id)
+    record = records.find(project, run)
     folder = record.path / "exports"
     proofs, speeds = (
         runs.measured(folder / "proofs.json", shapes.Proof),
@@ -175,21 +178,22 @@ def exports(studio: Studio, project_id: str, run: str) -> list[dict[str, Any]]:
         exporter = exporters.get(name)
         path = folder / exporter.file
         if name in proofs and path.exists():
-            found.append(_card(record, name, exporter, path, proofs[name], speeds))
+            found.append(_card(_title(project, record), record, name, exporter, path, proofs[name], speeds))
     return found
 
 
 def _card(
-    record: Record, name: str, exporter: Exporter, path: Path, proof: dict[str, Any], speeds: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+    title: str, record: Record, name: str, exporter: Exporter, path: Path, proof: dict[str, Any],
+    speeds: dict[str, dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
     change = (proof.get("drop") or {}).get("change") or {}
-    snippet, language = _snippet(record, name, exporter, path)
+    snippet, language = _snippet(title, record, name, exporter, path)
     measured = speeds.get(name, {}).get("batch_1_ms", proof.get("latency_ms"))
     if path.is_dir() and exporter.engine == "onnxruntime":
         # What proved it was the start of a program; as fast as that is the graph in it.
         measured = speeds.get("int8" if proof.get("drop") else "onnx", {}).get("batch_1_ms")
     return {
-        "format": name, "name": _download_name(path), "bytes": proof["bytes"], "max_error": proof.get("max_error"),
+        "format": name, "name": _download_name(path), "file": _saved_name(path, title), "bytes": proof["bytes"], "max_error": proof.get("max_error"),
         "agree": proof.get("agree"), "n": proof.get("n"), "latency_ms": measured,
         "accuracy_change": change.get("value"), "change_low": change.get("low"), "change_high": change.get("high"),
         "snippet": snippet, "language": language, "made": path.stat().st_mtime,
@@ -200,19 +204,32 @@ def _download_name(path: Path) -> str:
     return f"{path.name}.zip" if path.is_dir() else path.name
 
 
-def _snippet(record: Record, name: str, exporter: Exporter, path: Path) -> tuple[str, str]:
+def _title(project: Project, record: Record) -> str:
+    """Project and training in a few words, for names of files; long names of projects are cut."""
+    number = records.number(record.id)
+    run = record.name if record.named or number is None else f"training {number}"
+    return f"{project.name[:30]}-{run[:30]}"
+
+
+def _saved_name(path: Path, title: str) -> str:
+    from handful.exporting._packing import top_folder
+
+    return f"{top_folder(path, title)}.zip" if path.is_dir() else path.name
+
+
+def _snippet(title: str, record: Record, name: str, exporter: Exporter, path: Path) -> tuple[str, str]:
     """(lines that run as they stand where the download was saved and unpacked, their language)"""
     from handful.exporting._packing import top_folder
 
     file, example = exporter.file, _EXAMPLES.get(str(record.result.get("modality")), "FILE")
-    top = top_folder(path, record.path.name)
+    top = top_folder(path, title)
     if (path / "predict.py").is_file():
         return (
-            f"unzip {file}.zip\npip install -r {top}/requirements.txt\npython {top}/predict.py {example}",
+            f"unzip {top}.zip\npip install -r {top}/requirements.txt\npython {top}/predict.py {example}",
             "shell",
         )
     if (path / "index.html").is_file():
-        return f"unzip {file}.zip\npython -m http.server --bind 127.0.0.1 --directory {top}", "shell"
+        return f"unzip {top}.zip\npython -m http.server {PAGE_PORT} --bind 127.0.0.1 --directory {top}", "shell"
     if exporter.engine == "onnxruntime":
         return f'import handful\n\nprint(handful.load("{file}").predict("{example}"))', "python"
     items, shape = _input(record.path, (record.path / "model.onnx").stat().st_mtime_ns)
@@ -252,14 +269,17 @@ class Download:
 def download(studio: Studio, project_id: str, run: str, name: str) -> Download:
     """An exported file by the name on its card; a folder as the zip that lies beside it. Raises NotFound."""
     from handful.exporting import exporters
-    from handful.exporting._packing import pack, zip_of
+    from handful.exporting._packing import pack, packed_as, zip_of
 
-    record = records.find(studio.project(project_id), run)
+    project = studio.project(project_id)
+    record = records.find(project, run)
+    title = _title(project, record)
     for exporter in exporters:
         path = record.path / "exports" / exporter.file
         if path.exists() and _download_name(path) == name:
             if path.is_dir():
-                packed = zip_of(path)  # older releases made none
-                return Download(packed if packed.is_file() else pack(path, record.path.name), name, "application/zip")
+                # Made when it was exported, before project and training had the names that they have now.
+                packed = zip_of(path) if packed_as(path, title) else pack(path, title)
+                return Download(packed, _saved_name(path, title), "application/zip")
             return Download(path, name, "application/octet-stream")
     raise NotFound(*both("error.no_export"))

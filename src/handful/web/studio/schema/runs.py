@@ -95,7 +95,8 @@ class Format(Shape):
 
 class ExportCard(Shape):
     format: str
-    name: str = Field(description="file name, for the download")
+    name: str = Field(description="its place below exports/")
+    file: str = Field(description="what it is saved as")
     bytes: int
     max_error: float | None
     agree: int | None
