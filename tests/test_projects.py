@@ -1046,7 +1046,8 @@ def test_the_same_content_in_two_classes_of_an_import_is_said(project: Project) 
     bring.receive("x/bird/b.png", png(500))
     bring.receive("x/fish/c.png", png(500))
     seen = bring.preview()
-    assert seen.duplicates == 1 and [r.path for r in seen.rejects] == ["x/fish/c.png"]
+    assert (seen.duplicates, seen.twice) == (1, 1) and [r.path for r in seen.rejects] == ["x/fish/c.png"]
+    assert [(t.path, t.label, t.there) for t in seen.torn] == [("x/fish/c.png", "fish", "bird")]
     assert "class bird" in seen.rejects[0].reason
 
 

@@ -1402,9 +1402,14 @@ export interface components {
             format: string;
             /**
              * Name
-             * @description file name, for the download
+             * @description its place below exports/
              */
             name: string;
+            /**
+             * File
+             * @description what it is saved as
+             */
+            file: string;
             /** Bytes */
             bytes: number;
             /** Max Error */
@@ -1673,6 +1678,17 @@ export interface components {
              * @description here already in another class; choice `move`
              */
             elsewhere?: components["schemas"]["Elsewhere"][];
+            /**
+             * Twice
+             * @description of the duplicates, those that are twice in the import
+             * @default 0
+             */
+            twice: number;
+            /**
+             * Torn
+             * @description the same content in two classes of the import
+             */
+            torn?: components["schemas"]["Torn"][];
             /**
              * Skipped
              * @description files that systems leave behind, such as Thumbs.db
@@ -2252,6 +2268,11 @@ export interface components {
              * @default false
              */
             high_open: boolean;
+            /**
+             * Modality
+             * @description the kind of data that it says something of; None: any
+             */
+            modality?: ("image" | "audio") | null;
         };
         /** RecipeForm */
         RecipeForm: {
@@ -2478,6 +2499,11 @@ export interface components {
              * @default
              */
             interval: string;
+            /**
+             * Chance
+             * @description share right when always naming the most frequent class; None: not known
+             */
+            chance?: number | null;
         };
         /**
          * Series
@@ -2504,6 +2530,26 @@ export interface components {
             source: string;
             /** Created */
             created: number;
+        };
+        /**
+         * Torn
+         * @description A file that came in another class as well: the first one is taken, this one is not.
+         */
+        Torn: {
+            /** Path */
+            path: string;
+            /** Label */
+            label: string;
+            /**
+             * First
+             * @description path of the one that is taken
+             */
+            first: string;
+            /**
+             * There
+             * @description its class
+             */
+            there: string;
         };
         /**
          * Trash

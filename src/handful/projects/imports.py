@@ -26,7 +26,7 @@ from handful.projects.contents import Incoming, Stored, facts_of, need_room, sto
 from handful.projects.history import Action
 from handful.projects.labels import Sample
 from handful.projects.names import clean_name, relative
-from handful.projects.planning import Elsewhere, Entry, FoundClass, ImportChoice, Meant, Plan, Reject, plan
+from handful.projects.planning import Elsewhere, Entry, FoundClass, ImportChoice, Meant, Plan, Reject, Torn, plan
 from handful.projects.reasons import NotFound, ProjectError, TooLarge
 from handful.words import Sentence, both, packed, said, unpacked
 
@@ -74,6 +74,8 @@ class Preview:
     parts: dict[str, int] = field(default_factory=dict)
     elsewhere: list[Elsewhere] = field(default_factory=list)
     skipped: int = 0
+    twice: int = 0
+    torn: list[Torn] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -277,7 +279,7 @@ class Import:
         return Preview(
             self.id, len(media), sum(entry.bytes for entry in media), received, made.modality, made.classes,
             len(made.unlabelled), made.duplicates, [*made.rejects, *rejects], found, made.problem,
-            made.parts, made.elsewhere, skipped,
+            made.parts, made.elsewhere, skipped, made.twice, made.torn,
         )  # fmt: skip
 
     def _plan(self, choice: ImportChoice) -> Plan:
@@ -355,7 +357,7 @@ class Import:
         added, moved = sum(isinstance(one, Sample) for one in outcome), int(action.values.get("moved", 0))
         rejected, left_out = len(made.rejects), len(made.labelled) + len(made.unlabelled) - len(chosen)
         duplicates = made.duplicates + len(outcome) - added - moved
-        words = _words(added, moved, duplicates, rejected, left_out)
+        words = _words(added, moved, duplicates - made.twice, made.twice, rejected, left_out)
         return Imported(added, moved, duplicates, rejected, left_out, words, action)
 
     def _chosen(self, made: Plan, named: _Names, keep_parts: bool) -> Iterable[Incoming]:
@@ -390,8 +392,8 @@ class _Names:
         return self._names.get(found, found) if found else self._rest
 
 
-def _words(added: int, moved: int, duplicates: int, rejected: int, left_out: int) -> str:
-    counts = {"moved": moved, "duplicates": duplicates, "rejected": rejected, "left_out": left_out}
+def _words(added: int, moved: int, duplicates: int, twice: int, rejected: int, left_out: int) -> str:
+    counts = {"moved": moved, "duplicates": duplicates, "copies": twice, "rejected": rejected, "left_out": left_out}
     words = said("import.done", n=added)
     for what, count in counts.items():
         if count:

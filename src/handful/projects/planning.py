@@ -49,6 +49,16 @@ class Elsewhere:
 
 
 @dataclass(frozen=True)
+class Torn:
+    """A received file that came in class `there` as well, as `first`: that one is taken, and this one in class `label` is not."""
+
+    path: str
+    label: str
+    first: str
+    there: str
+
+
+@dataclass(frozen=True)
 class FoundClass:
     """`exists`: the project has it already; `similar`: a class of the project, or of the import, that may be meant."""
 
@@ -88,7 +98,7 @@ class ImportChoice:
 
 @dataclass(frozen=True)
 class Plan:
-    """`labelled`: files to add and what is said of them, in natural order of their paths; `parts`: how many of them each part
+    """`duplicates`: what is in the project already or, `twice`, in what came. `labelled`: files to add and what is said of them, in natural order of their paths; `parts`: how many of them each part
     of the data has, where they are divided."""
 
     modality: str | None
@@ -99,6 +109,8 @@ class Plan:
     classes: list[FoundClass]
     problem: str | None = None
     elsewhere: list[Elsewhere] = field(default_factory=list)
+    twice: int = 0
+    torn: list[Torn] = field(default_factory=list)
 
     @property
     def parts(self) -> dict[str, int]:
@@ -117,7 +129,8 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Meant]
     labelled, unlabelled = [], []
     seen: dict[str, tuple[str, str]] = {}  # sample id -> path, class
     elsewhere: dict[str, Elsewhere] = {}
-    duplicates = 0
+    torn: list[Torn] = []
+    duplicates = twice = 0
     for entry in media:
         if entry.kind != modality:
             key = "import.sound_among_pictures" if entry.kind == "audio" else "import.picture_among_sounds"
@@ -137,11 +150,12 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Meant]
                 elsewhere.setdefault(key, Elsewhere(entry.path, key, there, label))
             continue
         if key in seen:
-            duplicates += 1
+            duplicates, twice = duplicates + 1, twice + 1
             where, there = seen[key]
             if label and label != there:
-                twice = said("import.twice" if there else "import.twice_unlabelled", file=where, label=there)
-                rejects.append(Reject(entry.path, twice))
+                why = said("import.twice" if there else "import.twice_unlabelled", file=where, label=there)
+                rejects.append(Reject(entry.path, why))
+                torn += [Torn(entry.path, label, where, there)] if there else []
             continue
         seen[key] = entry.path, label
         if label:
@@ -154,7 +168,9 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Meant]
     elif not labelled and not unlabelled:
         problem = said("import.known" if duplicates else "import.unusable")
     classes = _classes(project.class_names, Counter(meant.label for _, meant in labelled))
-    return Plan(modality, labelled, unlabelled, duplicates, rejects, classes, problem, list(elsewhere.values()))
+    return Plan(
+        modality, labelled, unlabelled, duplicates, rejects, classes, problem, list(elsewhere.values()), twice, torn
+    )
 
 
 def _classes(existing: list[str], found: Counter[str]) -> list[FoundClass]:

@@ -18,14 +18,21 @@ interface Columns {
 const FOLDERS = "";
 
 function Facts({ preview }: { preview: Preview }) {
+  const twice = preview.twice ?? 0;
+  const known = preview.duplicates - twice;
   const kind = preview.modality === "audio" ? "collect.sounds" : preview.modality === "image" ? "collect.pictures" : "collect.samples";
   return (
     <p className="row number">
       <Badge tone="accent">{t(kind, { count: preview.files })}</Badge>
       <Badge>{bytes(preview.bytes)}</Badge>
-      {preview.duplicates > 0 && (
+      {known > 0 && (
         <Badge tone="warning" icon="copy">
-          {t("collect.duplicates", { count: preview.duplicates })}
+          {t("collect.duplicates", { count: known })}
+        </Badge>
+      )}
+      {twice > 0 && (
+        <Badge tone="warning" icon="copy">
+          {t("collect.duplicates_twice", { count: twice })}
         </Badge>
       )}
     </p>
@@ -169,6 +176,22 @@ function Elsewhere({ rows, move, onMove }: { rows: { path: string; there: string
   );
 }
 
+/** The same content in two classes of what came: which class has it is said before anything happens. */
+function Torn({ rows }: { rows: { path: string; to: string; first: string; there: string }[] }) {
+  if (rows.length === 0) return null;
+  return (
+    <Notice tone="warning" title={t("collect.torn_files", { count: rows.length })}>
+      <ul className="small">
+        {rows.slice(0, 20).map(({ path, to, first, there }) => (
+          <li key={path}>{t("collect.torn_file", { path, to, first, there })}</li>
+        ))}
+      </ul>
+      {rows.length > 20 && <p className="small">{t("collect.and_more", { count: rows.length - 20 })}</p>}
+      <p className="small">{t("collect.torn_fix")}</p>
+    </Notice>
+  );
+}
+
 function PreviewDialog({ project, importing, state }: { project: Shapes["Project"]; importing: Importing; state: Extract<ImportState, { phase: "preview" }> }) {
   const first = state.preview;
   const { target } = importing;
@@ -200,6 +223,7 @@ function PreviewDialog({ project, importing, state }: { project: Shapes["Project
   const nameOf = (found: string) => names[found] ?? (path === FOLDERS && target ? target : found);
   const toOf = (label: string) => (label ? nameOf(label) : rest).trim();
   const elsewhere = (preview.elsewhere ?? []).map((one) => ({ path: one.path, there: one.there, to: toOf(one.label), label: one.label })).filter(({ there, to }) => to && to !== there);
+  const torn = (preview.torn ?? []).map((one) => ({ ...one, to: toOf(one.label), there: toOf(one.there) })).filter(({ to, there }) => to && there && to !== there);
   const adding = preview.classes.reduce((sum, found) => sum + (toOf(found.name) ? found.count : 0), 0) + (rest.trim() ? preview.unlabelled : 0);
   const moving = move ? elsewhere.length : 0;
   const labels = [...preview.classes.map(({ name }) => name), ...elsewhere.map(({ label }) => label).filter(Boolean)];
@@ -274,9 +298,10 @@ function PreviewDialog({ project, importing, state }: { project: Shapes["Project
             {fault(rest) && <p className="field-fault">{fault(rest)}</p>}
           </section>
         )}
+        <Torn rows={torn} />
         <Parts parts={preview.parts ?? {}} keep={keep} onKeep={setKeep} />
         <Elsewhere rows={elsewhere} move={move} onMove={setMove} />
-        <Rejects rejects={[...preview.rejects, ...state.refused]} />
+        <Rejects rejects={[...preview.rejects.filter(({ path: refused }) => !torn.some((one) => one.path === refused)), ...state.refused]} />
       </div>
     </Dialog>
   );

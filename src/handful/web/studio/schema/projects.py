@@ -201,6 +201,15 @@ class FoundTable(Shape):
     parts: dict[str, int] = Field(default_factory=dict, description="files by what its column split says")
 
 
+class Torn(Shape):
+    """A file that came in another class as well: the first one is taken, this one is not."""
+
+    path: str
+    label: str
+    first: str = Field(description="path of the one that is taken")
+    there: str = Field(description="its class")
+
+
 class ImportPreview(Shape):
     """What would happen; nothing has."""
 
@@ -217,6 +226,8 @@ class ImportPreview(Shape):
     problem: Told | None = Field(None, description="why it cannot be confirmed")
     parts: dict[str, int] = Field(default_factory=dict, description="labelled files by part: train, validation, test")
     elsewhere: list[Elsewhere] = Field(default_factory=list, description="here already in another class; choice `move`")
+    twice: int = Field(0, description="of the duplicates, those that are twice in the import")
+    torn: list[Torn] = Field(default_factory=list, description="the same content in two classes of the import")
     skipped: int = Field(0, description="files that systems leave behind, such as Thumbs.db")
 
 
