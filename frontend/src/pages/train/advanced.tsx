@@ -13,6 +13,7 @@ type RecipeField = Shapes["RecipeField"];
 const GROUPS = ["basic", "data", "model", "training", "evaluation"] as const;
 
 interface Props {
+  modality: Shapes["Project"]["modality"];
   wishes: Wishes;
   preset: Shapes["Preset"] | undefined;
   problems: readonly string[];
@@ -20,11 +21,11 @@ interface Props {
   onClose: () => void;
 }
 
-export function Advanced({ wishes, preset, problems, plan, onClose }: Props) {
+export function Advanced({ modality, wishes, preset, problems, plan, onClose }: Props) {
   const [query, setQuery] = useState("");
   const form = useQuery({ queryKey: ["recipe"], queryFn: () => take(api.GET("/api/recipe")), staleTime: Infinity });
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const fits = (field: RecipeField) => words.every((word) => `${field.name.replaceAll("_", " ")} ${field.label} ${field.help}`.toLowerCase().includes(word));
+  const fits = (field: RecipeField) => (!field.modality || !modality || field.modality === modality) && words.every((word) => `${field.name.replaceAll("_", " ")} ${field.label} ${field.help}`.toLowerCase().includes(word));
   const fields = (form.data?.fields ?? []).filter(fits);
   const changed = Object.keys(wishes.wish.settings).length;
 

@@ -102,7 +102,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
         </Experts>
       )}
       {open === "presets" && <Presets presets={presets} chosen={wishes.wish.preset} onChoose={wishes.choose} onClose={() => setOpen(null)} />}
-      {open === "advanced" && <Advanced wishes={wishes} preset={preset} problems={problems} plan={sentence} onClose={() => setOpen(null)} />}
+      {open === "advanced" && <Advanced modality={project.modality} wishes={wishes} preset={preset} problems={problems} plan={sentence} onClose={() => setOpen(null)} />}
     </Card>
   );
 }

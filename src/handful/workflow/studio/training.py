@@ -65,6 +65,8 @@ def worded(name: str, value: Any, lang: str) -> Any:
 
 
 def _field(name: str, group: str, texts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    from handful.training.automatic import OF_SOUNDS
+
     field = Recipe.model_fields[name]
     kind, choices = _kind(field.rebuild_annotation())
     # What a registry holds is offered; more than that can be written (a+b, timm/NAME).
@@ -73,6 +75,7 @@ def _field(name: str, group: str, texts: Mapping[str, Mapping[str, Any]]) -> dic
         "name": name, "label": texts["labels"].get(name, name), "group": group, "default": field.default, "choices": choices,
         "help": texts["settings"].get(name, field.description or ""), "names": texts["choices"].get(name, {}),
         "type": "choice" if name in ("head", "weights") else kind,
+        "modality": "audio" if name in OF_SOUNDS else None,
     }  # fmt: skip
     for limit in field.metadata:
         for attribute, side, openness, is_open in _BOUNDS:

@@ -22,6 +22,7 @@ class RecipeField(Shape):
     high: float | None = None
     low_open: bool = False
     high_open: bool = False
+    modality: Modality | None = Field(None, description="the kind of data that it says something of; None: any")
 
 
 class RecipeForm(Shape):
