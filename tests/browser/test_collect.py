@@ -592,7 +592,7 @@ def test_doubtful_samples_are_reviewed_with_one_key_each(server: Server, page: A
     wrong = [sample["id"] for sample in server.samples(project) if sample["label"] == "red"][:2]
     server.ask("POST", f"/projects/{project}/samples/move", {"ids": wrong, "label": "green"})
     page.goto(f"/p/{project}/check")
-    page.get_by_role("button", name="Check the data").click()
+    page.get_by_role("button", name="Start the check").click()
     page.get_by_role("button", name=re.compile("^Review")).wait_for(timeout=180_000)
     page.get_by_role("button", name=re.compile("^Review")).click()
     page.get_by_role("heading", name="Is this “green”?").wait_for()

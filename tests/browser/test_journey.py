@@ -198,7 +198,7 @@ def collect_pictures(page: Any, archive: Path) -> None:
 
 def check_and_mend(page: Any) -> None:
     page.get_by_role("link", name="Check the data").click()
-    page.get_by_role("button", name="Check the data").click()
+    page.get_by_role("button", name="Start the check").click()
     page.get_by_role("button", name="Merge the classes").click(timeout=TRAINED_MS)
     expect(page.get_by_text("Mended: One class, spelled in several ways")).to_be_visible()
     expect(page.get_by_role("button", name="Undo", exact=True)).to_have_count(1)  # of what was done last
@@ -438,7 +438,7 @@ def test_a_telephone_in_russian_without_a_mouse(machine: Machine, chromium: Any)
             look(page, f"{name}, empty")
         tap(page, "check")
         look(page, "check, empty")
-        page.get_by_role("button", name="Проверить данные").focus()
+        page.get_by_role("button", name="Начать проверку").focus()
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name="Проверить снова").first).to_be_enabled(timeout=TRAINED_MS)
         look(page, "check")

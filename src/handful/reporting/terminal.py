@@ -88,7 +88,8 @@ def table(per_class: dict[str, Any], lang: str = "en") -> list[str]:
 def checked(result: dict[str, Any]) -> list[str]:
     """What `handful check` found: a line a finding, then what was skipped and why."""
     counts = ", ".join(f"{shown(name)} {n}" for name, n in result["classes"].items())
-    printed = [f"{result['samples']} samples in {len(result['classes'])} classes: {counts}"]
+    samples, classes = result["samples"], len(result["classes"])
+    printed = [f"{samples} sample{'s' * (samples != 1)} in {classes} class{'es' * (classes != 1)}: {counts}"]
     for finding in result["findings"]:
         printed.append(f"{finding['severity']:8}{shown(finding['message'])}")
         if finding["fix"]:

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { Button, Checkbox, Dialog, Icon, Table } from "@/design";
 import { runName } from "@/jobs/names";
 import { t } from "@/words";
+import { DIFFERENCES } from "./differences";
 import { columns as allColumns, type Row } from "./columns";
 
 const PLACE = "handful.compare.columns";
@@ -63,8 +64,11 @@ export function Board({ p, rows, narrowed, onOnly }: Props) {
             icon="compare"
             disabled={chosen.size < 2}
             onClick={() => {
-              onOnly([...chosen]);
+              if (chosen.size < rows.length) onOnly([...chosen]);
               setChosen(new Set());
+              const differences = document.getElementById(DIFFERENCES); // below the fold, where there are more than a few
+              differences?.scrollIntoView({ block: "start" });
+              differences?.focus({ preventScroll: true });
             }}
           >
             {t("compare.selected", { count: chosen.size })}

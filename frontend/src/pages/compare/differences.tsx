@@ -7,6 +7,7 @@ import { number, t } from "@/words";
 import type { Row } from "./columns";
 
 const MOST = 8;
+export const DIFFERENCES = "compare-differences";
 
 function text(value: unknown): string {
   if (value === null || value === undefined || value === "") return t("compare.found");
@@ -31,7 +32,9 @@ export function Differences({ rows, differences }: { rows: readonly Row[]; diffe
   return (
     <section className="stack tight">
       <div>
-        <h2>{t("compare.differences")}</h2>
+        <h2 id={DIFFERENCES} tabIndex={-1}>
+          {t("compare.differences")}
+        </h2>
         <p className="small muted">
           {lines.length ? t("compare.differences_lead") : t("compare.differences_none")} {rows.length > MOST && t("compare.differences_first", { n: MOST })}
         </p>
