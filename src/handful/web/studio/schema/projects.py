@@ -60,7 +60,9 @@ class ClassCard(Shape):
     sources: int = Field(
         description="as takes, and each sample without one counts by itself; with one nothing can be tested"
     )
-    validation: int = Field(0, description="of its samples, those that models are compared on; the finished model learns from them too")
+    validation: int = Field(
+        0, description="of its samples, those that models are compared on; the finished model learns from them too"
+    )
     test: int = Field(0, description="of its samples, those kept for the last test of a model")
 
 
