@@ -88,7 +88,7 @@ def test_quieter_and_resampled_copies_of_sounds_are_found(tmp_path: Path) -> Non
     soundfile.write(tmp_path / "high" / "quiet.flac", wave * 0.4, rate)
     (found,) = [f for f in findings_of(tmp_path) if f.severity == "error"]
     assert (found.kind, found.files) == ("near-duplicate", ("high/quiet.flac", "low/00.wav"))
-    assert "different classes" in found.message
+    assert "classes differ (high, low)" in found.message
 
 
 def test_a_cluster_is_one_finding() -> None:

@@ -128,7 +128,7 @@ def test_a_job_leaves_its_result_its_log_and_its_record(queue: Queue, project: P
 
 
 def test_a_job_fits_the_wire(queue: Queue, project: Path) -> None:
-    schema = pytest.importorskip("handful.web.studio.schema")
+    schema = pytest.importorskip("handful.web.studio.schema.jobs")
     job = queue.submit(project, "train", argv=python(SLEEPS))
     until(lambda: queue.get(job.id).rss_bytes, "memory")
     sent = schema.Job.model_validate(queue.get(job.id)).model_dump()
