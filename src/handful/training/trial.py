@@ -127,9 +127,13 @@ def _enough(samples: list[Sample], dataset: Dataset, findings: Sequence[Finding]
 
 
 def _undecided(samples: Sequence[Sample]) -> set[str]:
-    """Contents that lie in several classes: which is right nobody knows, and a model could only learn both by heart."""
+    """Contents that lie in several classes: which is right nobody knows, and a model could only learn both by heart.
+
+    None where hardly anything else is there: the score will then say that nothing can be told apart.
+    """
     first: dict[str, str] = {}
-    return {s.sha256 for s in samples if first.setdefault(s.sha256, s.label) != s.label}
+    torn = {s.sha256 for s in samples if first.setdefault(s.sha256, s.label) != s.label}
+    return torn if len({s.label for s in samples if s.sha256 not in torn}) > 1 else set()
 
 
 def _and(first: str, then: str) -> str:
