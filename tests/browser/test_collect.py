@@ -101,7 +101,7 @@ def test_an_import_shows_what_would_happen_before_it_does(server: Server, page: 
     assert "12" in preview.get_by_role("button", name="Add ").inner_text()
     preview.get_by_text("1 file cannot be used").click()
     preview.get_by_text("notes.docx").wait_for()
-    preview.get_by_text("1 is here already").wait_for()
+    preview.get_by_text("1 is twice in what you brought").wait_for()
     preview.get_by_label("Class for green").fill("leaf")
     preview.get_by_role("button", name="Add 12 samples").click()
     page.locator(".class-card", has_text="leaf").wait_for()

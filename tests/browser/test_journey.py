@@ -274,7 +274,7 @@ def compare_both(page: Any) -> None:
     expect(rows).to_have_count(2)
     for method in ("trained from nothing", "quick method"):
         expect(rows.filter(has_text=method)).to_have_count(1)
-    expect(rows.filter(has_text="trained from nothing")).to_contain_text("labels changed since")
+    expect(rows.filter(has_text="trained from nothing")).to_contain_text("data changed since")
     expect(page.get_by_role("table", name="Where their settings differ")).to_contain_text("strategy")
 
 

@@ -96,7 +96,7 @@ def test_train_relabel_retrain_and_compare_by_clicks(page: Any, server: Server, 
     rows = page.get_by_role("table", name="Models").locator("tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.nth(0)).to_contain_text("best")
-    expect(rows.nth(1)).to_contain_text("labels changed since")
+    expect(rows.nth(1)).to_contain_text("data changed since")
 
 
 # -- train ----------------------------------------------------------------------------------------------------------------------
