@@ -117,27 +117,17 @@ class Embedder:
         The matrix is filled in place; beside it only a few batches are held.
         """
         samples = list(samples)
-        windows, errors, computed = self._fill(samples, views, progress)
-        bad = [s for s in samples if s.sha256 in errors]
-        samples = [s for s in samples if s.sha256 not in errors]
-        found = self._assemble(samples, self._windows(samples, views) if windows is None else windows)
-        return replace(found, errors=[(s, errors[s.sha256]) for s in bad], computed=computed)
-
-    def _fill(
-        self, samples: list[Sample], views: int, progress: Progress | None
-    ) -> tuple[np.ndarray | None, dict[str, FileError], int]:
-        """Compute what is not stored yet: (windows if nothing was missing, what could not be read, how many were embedded).
-
-        What it needs to know of each sample is gone before the matrix is made.
-        """
         windows = self._windows(samples, views)
         unread = self.reader.unread(samples)
         missing = {s.sha256: s for s, n in zip(samples, windows, strict=True) if s.sha256 in unread or not n.all()}
-        if not missing:
-            return windows, {}, 0
-        del windows, unread
-        errors = self._compute(list(missing.values()), views, progress)
-        return None, errors, len(missing) - len(errors)
+        errors = self._compute(list(missing.values()), views, progress) if missing else {}
+        if missing:
+            samples, bad = [s for s in samples if s.sha256 not in errors], [s for s in samples if s.sha256 in errors]
+            windows = self._windows(samples, views)
+        else:
+            bad = []
+        found = self._assemble(samples, windows)
+        return replace(found, errors=[(s, errors[s.sha256]) for s in bad], computed=len(missing) - len(errors))
 
     def _stored(self, samples: Sequence[Sample], views: int) -> Iterator[tuple[str, int, np.ndarray]]:
         """(content hash, view, vectors [windows, width]) of what is there already, in no particular order."""
