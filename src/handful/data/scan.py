@@ -5,6 +5,7 @@ Only regular files are opened, links that leave the folder are not followed, not
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import os
@@ -99,7 +100,9 @@ def _no_folder(root: Path) -> DataError:
         packed = root.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
         fix = said("error.folder_packed.fix") if packed else said("error.folder.fix")
         return DataError(said("error.folder_file", folder=str(root)), fix)
-    beside = [entry.name for entry in root.parent.iterdir() if entry.is_dir()] if root.parent.is_dir() else []
+    beside: list[str] = []
+    with contextlib.suppress(OSError):  # no such place, or one that cannot be read
+        beside = [entry.name for entry in root.parent.iterdir() if entry.is_dir()]
     folded = {name.casefold(): name for name in beside}
     near = difflib.get_close_matches(root.name.casefold(), folded, n=1, cutoff=0.7)
     meant = (
