@@ -219,8 +219,10 @@ def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exp
         raise
     if why:
         _withdraw(path)
-        hint = said("export.disagrees_drop.fix" if written.drop else "export.disagrees.fix")
-        raise ExportError(said("export.disagrees", format=name, why=why), hint)
+        plain = name in ("onnx", "bundle", "page")  # the same graph in each: another format would say the same
+        hint = "export.disagrees_plain.fix" if plain else "export.disagrees.fix"
+        hint = "export.disagrees_drop.fix" if written.drop else hint
+        raise ExportError(said("export.disagrees", format=name, why=why), said(hint))
     latency = _milliseconds(lambda: opened.answers(files[:1]))
     if getattr(exporter, "programs", False):
         remember(path)
