@@ -29,13 +29,15 @@ def solve(
     within = (x - means[labels]) * np.sqrt(weights)[:, None]
     covariance = (within.T @ within).astype(np.float64) / n
     mean_variance = np.trace(covariance) / width
-    squares = float((covariance**2).sum())
-    fourth = float((((within.astype(np.float64) ** 2).sum(axis=1) ** 2) / np.maximum(weights, 1e-9)).sum())
+    squares = float(np.vdot(covariance, covariance))
+    lengths = np.einsum("ij,ij->i", within, within, dtype=np.float64)
+    fourth = float((lengths**2 / np.maximum(weights, 1e-9)).sum())
     spread = squares - width * mean_variance**2
     shrinkage = 1.0 if spread <= 0 else float(np.clip((fourth / n - squares) / n / spread, 0.0, 1.0))
     shrinkage = max(shrinkage, 1e-4)
-    ridge = (1 - shrinkage) * covariance + shrinkage * mean_variance * np.eye(len(covariance))
-    weight = np.linalg.solve(ridge + 1e-12 * np.eye(len(ridge)), means.T.astype(np.float64))
+    covariance *= 1 - shrinkage  # in place: with hundreds of dimensions each copy costs as much as a product
+    covariance.flat[:: len(covariance) + 1] += shrinkage * mean_variance + 1e-12
+    weight = np.linalg.solve(covariance, means.T.astype(np.float64))
     prior = np.log(np.maximum(totals, 0.5) / n)
     bias = prior - 0.5 * np.einsum("kr,rk->k", means, weight)
     return weight.astype(np.float32), bias.astype(np.float32)
