@@ -36,7 +36,9 @@ class Timed:
 
     def __init__(self, *command: object, home: Path | None = None) -> None:
         environment = {**os.environ, "HANDFUL_OFFLINE": "1", **({"HANDFUL_HOME": str(home)} if home else {})}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as users have it: modules are compiled once, not in each process
+        environment.pop(
+            "PYTHONDONTWRITEBYTECODE", None
+        )  # as users have it: modules are compiled once, not in each process
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment, check=False)
