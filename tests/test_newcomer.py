@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import re
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from handful import _console
+from handful import _console, train
 from handful._console import Screen, program, typed
 from handful.config import Recipe, presets
 from handful.data import load_data
@@ -345,6 +346,24 @@ def test_empty_class_folders_are_named(tmp_path: Path) -> None:
     assert [f.message for f in load_data(tmp_path / "split").findings if f.kind == "empty"] == [
         "the folder 'cow' holds no pictures"
     ]
+
+
+def test_a_closed_class_folder_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photos(tmp_path, ("dog", "fox"), 2)
+    listdir = os.listdir
+
+    def without_the_right(folder: Any) -> list[str]:  # the owner of the tests may be root, whom no mode keeps out
+        if Path(folder).name == "fox":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", without_the_right)
+    with pytest.raises(DataError, match="fox cannot be opened") as caught:
+        train(tmp_path)
+    assert "holds no pictures" not in str(caught.value) and caught.value.hint == "check its permissions"
+    with pytest.raises(DataError, match="fox cannot be opened") as caught:
+        train(tmp_path / "fox")
+    assert caught.value.hint == "check its permissions"
 
 
 def test_a_pattern_that_does_not_match_is_shown_beside_a_name(photos: Path, tmp_path: Path) -> None:

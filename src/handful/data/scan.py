@@ -13,7 +13,7 @@ import stat
 import sys
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -84,8 +84,10 @@ def load_data(
             hint = said("error.none_with_class_named.fix", pattern=by_name)
         if findings:
             message = said("error.bracket", what=message, more=findings[0].message)
-        raise DataError(message, findings[0].fix if pattern and findings and findings[0].fix else hint)
-    findings += _spelling(samples) + ([] if labels or pattern or classes else _hollow(root, samples, chosen))
+        mend = findings and (pattern or findings[0].name == "closed_folder") and findings[0].fix
+        raise DataError(message, mend or hint)
+    closed = {finding.values["folder"] for finding in findings if finding.name == "closed_folder"}
+    findings += _spelling(samples) + ([] if labels or pattern or classes else _hollow(root, samples, chosen, closed))
     if pattern is None and labels is None:
         some = _some(samples)
         guess = suggest([Path(sample.file).stem for sample in some], [sample.label for sample in some])
@@ -394,8 +396,8 @@ def _spelling(samples: Sequence[Sample]) -> list[Finding]:
     ]
 
 
-def _hollow(root: Path, samples: Sequence[Sample], chosen: str) -> list[Finding]:
-    """Folders that stand where class folders stand and hold no sample."""
+def _hollow(root: Path, samples: Sequence[Sample], chosen: str, closed: Collection[object]) -> list[Finding]:
+    """Folders that stand where class folders stand and hold no sample; nobody can tell that of `closed` ones."""
     known = {sample.label for sample in samples}
     tops = {sample.file.split(os.sep, 1)[0] for sample in samples if sample.split}
     parts = {top for top in tops if split_named(top)} or {""}
@@ -403,7 +405,8 @@ def _hollow(root: Path, samples: Sequence[Sample], chosen: str) -> list[Finding]
     for part in sorted(parts):
         for folder in sorted(entry.name for entry in os.scandir(root / part) if entry.is_dir()):
             label = unicodedata.normalize("NFC", folder)
-            if not left_behind(folder) and folder not in parts and label not in known:
+            looked = not left_behind(folder) and folder not in parts and os.path.join(part, folder) not in closed
+            if looked and label not in known:
                 name = "no_pictures_in" if chosen == "image" else "no_sounds_in"
                 found.append(Finding("empty", "warning", name, {"folder": folder}, (os.path.join(part, folder),)))
     return found

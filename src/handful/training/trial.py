@@ -110,12 +110,12 @@ def _enough(samples: list[Sample], dataset: Dataset, findings: Sequence[Finding]
     """Whether what is left of a dataset can be learned from; `findings` say where the rest has gone."""
     counts = Counter(sample.label for sample in samples)
     where = str(dataset.root)
-    unread = [finding for finding in findings if finding.name == "unreadable"]
+    unread = [finding for finding in findings if finding.name in ("unreadable", "closed_folder")]
     repair = unread[0].fix if unread else ""
     if len(counts) == 1:
         only: str = said("error.one_class", folder=where, name=repr(shown(next(iter(counts)))))
         lost = Counter(s.label for s in dataset.samples if s.split != "test" and s.label not in counts)
-        hollow = [f.message for f in findings if f.name in ("no_pictures_in", "no_sounds_in")]
+        hollow = [f.message for f in findings if f.name in ("no_pictures_in", "no_sounds_in", "closed_folder")]
         hollow += [said("error.class_unreadable", n=n, name=repr(shown(name))) for name, n in lost.items()]
         raise DataError(reduce(_and, hollow[:3], only), repair or said("error.one_class.fix"))
     if not counts:
