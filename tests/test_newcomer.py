@@ -259,6 +259,26 @@ def test_other_folders_are_not_runs(photos: Path, tmp_path: Path) -> None:
 # -- predict -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_run_that_lost_its_model_is_damaged(run: Path, photos: Path, tmp_path: Path) -> None:
+    lost = shutil.copytree(run, tmp_path / "lost")
+    (lost / "model.onnx").unlink()
+    for words in (["predict", lost, photos / "red" / "00.png"], ["export", lost]):
+        done = handful(*words, check=1)
+        assert "lost is damaged (model.onnx is missing)\n   try: delete it, or train again" in done.stderr
+    assert not (lost / "exports").exists()
+
+
+def test_a_place_that_cannot_be_written_is_said_in_two_lines(run: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (
+        ["check", photos, "--fix", tmp_path / "file" / "in" / "labels.csv"],
+        ["export", run, "--out", tmp_path / "file" / "in" / "exports"],
+    ):
+        done = handful(*words, check=1)
+        assert "could not be written (Not a directory)\n   try: free some space or choose another folder" in done.stderr
+        assert "something went wrong" not in done.stderr
+
+
 def test_swapped_arguments_are_put_right(run: Path, photos: Path) -> None:
     picture = photos / "red" / "00.png"
     done = handful("predict", picture, run, check=2)

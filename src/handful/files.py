@@ -60,8 +60,11 @@ def data_dir() -> Path:
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.tmp-", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.tmp-", dir=path.parent)
+    except OSError as error:
+        raise HandfulError(*both("error.unwritten", path=str(path), reason=reason(error))) from error
     os.close(handle)
     temporary = Path(name)
     try:

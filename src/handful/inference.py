@@ -175,7 +175,7 @@ class Predictor:
         """From a run directory, an exported .onnx file, or a bundle (zip or its unpacked folder); `device` as of `session`.
 
         Raises:
-            RunError: there is no model there.
+            RunError: there is no model there, or a run that lost it.
             UsageError: there is no such device.
         """
         place = Path(path).expanduser()
@@ -183,6 +183,7 @@ class Predictor:
             if place.is_dir():
                 if not (place / "model.onnx").is_file():
                     Run.open(path)
+                    raise RunError(*both("error.run_damaged", run=str(place), why=said("opened.lost")))
                 return cls((place / "model.onnx").read_bytes(), threads, device)
             if zipfile.is_zipfile(place):
                 with Packed(place) as bundle:

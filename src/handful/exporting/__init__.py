@@ -22,7 +22,7 @@ from handful.files import inside, sha256_file
 from handful.own import remember
 from handful.registry import Registry
 from handful.runs import Run
-from handful.words import both, said
+from handful.words import both, reason, said
 
 MAX_ERROR = 1e-3  # of the spread of the trained model's logits over the files
 LOSSY_ERROR = (
@@ -199,21 +199,27 @@ def export(run: Run, name: str, folder: Path, order: Order | None = None) -> Exp
     Raises:
         UsageError: there is no such format.
         MissingExtra: its library is not installed.
-        ExportError: the written file does not predict what the trained model predicts; it is removed.
+        RunError: the run holds no model.
+        ExportError: there can be no such folder, or the written file does not predict what the trained model predicts; it is
+            removed.
     """
     from handful.inference import Predictor
 
     order = order or Order()
     files, expected = vectors(run.path)
     exporter = exporters.get(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    metadata = Predictor.load(run.path).metadata
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as why_not:
+        raise ExportError(*both("error.unwritten", path=str(folder), reason=reason(why_not))) from why_not
     written = exporter.write(run, folder, order)
     path = written.path
     try:
         opened = exporter.open(path)
         accepted = written.drop and order.accept_drop
         tolerance = float("inf") if accepted else min(tolerance_of(exporter, opened.metadata), LOSSY_ERROR)
-        error, agree, why = disagreement(opened, Predictor.load(run.path).metadata, files, expected, tolerance)
+        error, agree, why = disagreement(opened, metadata, files, expected, tolerance)
     except BaseException:
         _withdraw(path)
         raise
