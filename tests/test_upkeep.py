@@ -73,6 +73,8 @@ def test_the_doctor_looks_only(place: Path) -> None:
     assert 0 < found["memory"]["available_bytes"] <= found["memory"]["total_bytes"]
     advice = {row["fix"] for row in found["findings"]}
     assert found["extras"]["torch"]["missing"] == "torch" and "pip install 'handful[torch]'" in advice
+    said = " ".join(row["message"] for row in found["findings"] if row["kind"] == "weights")
+    assert "trainings use methods that need none" in said and "first training fetches" not in said
     assert all(set(row) == {"kind", "severity", "message", "fix"} and row["fix"] for row in found["findings"])
 
 

@@ -267,6 +267,9 @@ def _of_environment(found: dict[str, Any]) -> list[dict[str, str]]:
         fix = f"unset {found['offline']}, or give a file with --weights"
         rows.append(_finding("weights", "warning", why, fix))
     elif not found["weights"]:
-        why = "no pretrained weights are at hand: the first training fetches what it needs, up to 50 MB"
+        first = "the first training fetches what it needs, up to 50 MB"
+        if found["extras"]["torch"]["missing"]:
+            first = "trainings use methods that need none, for fetched weights need torch"
+        why = f"no pretrained weights are at hand: {first}"
         rows.append(_finding("weights", "note", why, "handful fetch squeezenet1_0"))
     return rows
