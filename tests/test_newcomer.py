@@ -23,7 +23,7 @@ from handful.data import load_data
 from handful.errors import DataError, MissingExtra, RunError, UsageError
 from handful.features import frontends
 from handful.models import _convert, models
-from handful.reporting import advice
+from handful.reporting import advice, terminal
 from handful.runs import Run
 from handful.training import automatic
 from handful.workflow.studio.training import models as catalogue_page
@@ -366,6 +366,41 @@ def test_empty_class_folders_are_named(tmp_path: Path) -> None:
     assert [f.message for f in load_data(tmp_path / "split").findings if f.kind == "empty"] == [
         "the folder 'cow' holds no pictures"
     ]
+
+
+def test_an_existing_table_is_said_before_the_data_is_looked_at(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("mine")
+    done = handful("check", photos, "--fix", tmp_path / "labels.csv", "--weights", "nowhere", check=1)
+    assert "labels.csv exists and is not replaced" in done.stderr and "embed" not in done.stderr
+    assert (tmp_path / "labels.csv").read_text() == "mine"
+
+
+def test_doubtful_labels_are_said_to_be_as_they_were() -> None:
+    found: dict[str, Any] = {"samples": 2, "classes": {"a": 2}, "findings": [], "fixed": "new.csv"}
+    assert (
+        terminal.checked(found | {"suggested": {}})[-1] == "a labels table is in new.csv: train with --labels new.csv"
+    )
+    told = "\n".join(terminal.checked(found | {"suggested": {"1.jpg": "b"}}))
+    assert "doubtful labels as they were" in told and "column label, then train with --labels new.csv" in told
+
+
+def test_files_that_were_left_out_are_named(tmp_path: Path) -> None:
+    """README: broken ones are named."""
+    write_photos(tmp_path / "data", per_class=4)
+    (tmp_path / "data" / "red" / "broken.png").write_text("no picture")
+    (tmp_path / "data" / "green" / "empty.png").touch()
+    rows = [f"{label}/{i:02d}.png,{label}" for label in ("red", "green") for i in range(4)]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["file_name,label", *rows, *(f"red/lost{i}.png,red" for i in range(4))]))
+    told = handful("check", tmp_path / "data", "--labels", table).stdout
+    lost = ", ".join(f"red/lost{i}.png (line {10 + i})" for i in range(3))
+    assert f"4 files of labels.csv are not there\n        {lost}, ...\n        -> mend the table" in told
+    quick = ("--weights", "none", "--strategy", "prototype", "--repeats", 1)
+    told = handful("train", tmp_path / "data", *quick).stdout
+    assert "2 findings, the first: green/empty.png is an empty file." in told
+    (tmp_path / "data" / "green" / "empty.png").unlink()
+    told = handful("train", tmp_path / "data", *quick).stdout
+    assert "calls an error: red/broken.png is not a picture or sound." in told
 
 
 def test_a_closed_class_folder_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -413,11 +413,14 @@ def test_advice_names_what_is_wrong() -> None:
         "per_class": {"cat": {"recall": 0.95, "n": 40}, "dog": {"recall": 0.95, "n": 40}, "owl": {"recall": 0.3, "n": 40}},
         "confusion": {"labels": ["cat", "dog", "owl"], "counts": [[38, 1, 1], [1, 38, 1], [3, 25, 12]]},
         "test": {"value": 0.5, "high": 0.55, "low": 0.45, "n": 100}, "untested": ["yak"],
-        "findings": [{"severity": "error"}, {"severity": "warning"}, {"severity": "warning"}],
+        "findings": [
+            {"severity": "error", "name": "empty_file", "values": {"file": "x.jpg"}}, {"severity": "warning"}, {"severity": "warning"},
+        ],
     }  # fmt: skip
     said = advice.advice(weak)
     assert len(said) == 7
-    assert "errors: 1" in said[0] or "error: 1" in said[0]
+    assert said[0] == "Repair first what the data check calls an error: x.jpg is an empty file."
+    assert advice.advice(weak, "ru")[0].endswith("ошибкой, 1 находка: x.jpg — пустой файл.")
     assert any("owl is found least often (30 %), and 25 of 40 were taken for dog" in line for line in said)
     assert len(advice.advice(weak, "ru")) == 7
     facts = {"leak": {"flatters": {"value": 0.03, "low": 0.01}}, "doubtful": [{"file": "x.jpg", "label": "cat", "suggested": "dog"}],

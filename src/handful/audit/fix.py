@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -150,12 +151,12 @@ def _grouped(samples: Sequence[Sample], findings: Sequence[Finding], notes: dict
     return [sample for i, sample in enumerate(result) if i not in lost]
 
 
-def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write the rows as CSV, TSV or JSON lines, as the ending says. An existing file is never replaced.
+def table_at(path: str | os.PathLike[str]) -> Path:
+    """`path` as a place for a labels table: looks only, so that it can be asked before anything long begins.
 
     Raises:
-        UsageError: the ending is another.
-        DataError: the file exists, there are no rows, or a name cannot be written in CSV.
+        UsageError: a labels table cannot have this ending.
+        DataError: something lies there already.
     """
     path = Path(path).expanduser()
     if path.exists() or path.is_symlink():
@@ -163,14 +164,26 @@ def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
         raise DataError(
             f"{shown(str(path))} exists and is not replaced", f"name another file: --fix {shown(str(other))}"
         )
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".tsv", ".jsonl"):
+        raise UsageError(f"a labels table cannot end in {suffix or 'nothing'}", "name it .csv, .tsv or .jsonl")
+    return path
+
+
+def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the rows as CSV, TSV or JSON lines, as the ending says. An existing file is never replaced.
+
+    Raises:
+        UsageError: the ending is another.
+        DataError: the file exists, there are no rows, or a name cannot be written in CSV.
+    """
+    path = table_at(path)
     if not rows:
         raise DataError("no sample is left for a labels table", "look at the errors that `handful check` lists")
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         atomic_write(path, "".join(to_json(row) + "\n" for row in rows))
         return
-    if suffix not in (".csv", ".tsv"):
-        raise UsageError(f"a labels table cannot end in {suffix or 'nothing'}", "name it .csv, .tsv or .jsonl")
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]), delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
     writer.writeheader()

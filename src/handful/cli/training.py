@@ -100,7 +100,9 @@ def evaluate(
 def check(
     settings: dict[str, Any],
     data: Annotated[str, typer.Argument(help="folder to look at")],
-    fix: Annotated[Path | None, typer.Option(help="write a corrected labels table; no file is changed")] = None,
+    fix: Annotated[
+        Path | None, typer.Option(help="write a labels table, mended as far as that is sure; no file is changed")
+    ] = None,
     strict: Annotated[bool, typer.Option(help="exit 1 when there are errors")] = False,
     json: Json = False,
     quiet: Quiet = False,

@@ -61,7 +61,7 @@ def _about_data(result: dict[str, Any]) -> list[Sentence]:
             message, fix = finding_said(finding)
             found.append(Sentence("advice.sources", {"message": message, "fix": fix}))
     if urgent:
-        found.append(Sentence("advice.errors", {"n": len(urgent)}))
+        found.append(Sentence("advice.errors", {"n": len(urgent), "first": finding_said(urgent[0])[0]}))
     if doubtful := result.get("doubtful"):
         first = {key: Name(str(doubtful[0].get(key, ""))) for key in ("file", "label", "suggested")}
         found.append(Sentence("advice.doubtful", {"n": len(doubtful), **first}))

@@ -13,6 +13,7 @@ from handful.reporting import REPORT, advice, words
 from handful.reporting.words import Name, Number, Words
 
 FEW_CLASSES = 12
+NAMED_FILES = 3
 WIDTH = 50
 
 
@@ -92,6 +93,9 @@ def checked(result: dict[str, Any]) -> list[str]:
     printed = [f"{samples} sample{'s' * (samples != 1)} in {classes} class{'es' * (classes != 1)}: {counts}"]
     for finding in result["findings"]:
         printed.append(f"{finding['severity']:8}{shown(finding['message'])}")
+        files = [shown(file) for file in finding["files"]]
+        if files and not any(file in printed[-1] for file in files):
+            printed.append(f"{'':8}{', '.join([*files[:NAMED_FILES], *['...'] * (len(files) > NAMED_FILES)])}")
         if finding["fix"]:
             printed.append(f"{'':8}-> {shown(finding['fix'])}")
     if not result["findings"]:
@@ -99,7 +103,14 @@ def checked(result: dict[str, Any]) -> list[str]:
     for part in result.get("skipped") or []:
         printed += [f"not looked for: {part['what']} ({shown(part['why'])})", f"{'':8}-> {shown(part['command'])}"]
     if result.get("fixed"):
-        printed.append(f"a corrected table is in {shown(str(result['fixed']))}: use it with --labels")
+        table = shown(str(result["fixed"]))
+        if result["suggested"]:
+            printed.append(
+                f"a labels table is in {table}, with doubtful labels as they were and a column of suggestions"
+            )
+            printed.append(f"{'':8}-> write the right ones into its column label, then train with --labels {table}")
+        else:
+            printed.append(f"a labels table is in {table}: train with --labels {table}")
     return printed
 
 

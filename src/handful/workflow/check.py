@@ -6,7 +6,6 @@ import importlib.util
 import os
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import DataError, FileError, HandfulError
@@ -46,7 +45,7 @@ def check(
         "name", "values"}],
         "suggested": {file with a doubtful label: class that is more likely}, "skipped"}
     """
-    from handful.audit.fix import one_spelling
+    from handful.audit.fix import fixed_table, one_spelling, table_at, write_table
     from handful.audit.labels import to_findings
     from handful.audit.parts import untrained
     from handful.config import resolve
@@ -57,6 +56,7 @@ def check(
 
     given = {"data": os.fspath(data), "modality": modality, "labels": labels, "pattern": pattern, **settings}
     recipe = resolve(given)
+    table = None if fix is None else table_at(fix)
     teller = teller or Teller()
     dataset = load_data(
         recipe.data, modality=recipe.modality, labels=recipe.labels, pattern=recipe.pattern, classes=recipe.classes
@@ -75,12 +75,11 @@ def check(
     merged = replace(dataset, samples=tuple(one_spelling(dataset.samples)))  # Dog and dog are no mistake of each other
     doubtful, skipped = _by_model(recipe, merged, teller)
     findings += to_findings(doubtful)
-    if fix is not None:
-        from handful.audit.fix import fixed_table, write_table
+    if table is not None:
         from handful.audit.sources import suggested
 
         sources = suggested(samples, reader.facts(samples))
-        write_table(Path(fix), fixed_table(dataset.samples, findings, doubtful or (), sources))
+        write_table(table, fixed_table(dataset.samples, findings, doubtful or (), sources))
     return {
         "schema": 1,
         "modality": dataset.modality,
