@@ -403,6 +403,22 @@ def test_files_that_were_left_out_are_named(tmp_path: Path) -> None:
     assert "calls an error: red/broken.png is not a picture or sound." in told
 
 
+def test_a_folder_of_the_other_kind_asks_for_another_folder(run: Path, sounds: Path) -> None:
+    told = handful("evaluate", run, sounds, check=1).stderr
+    assert "files are sounds and were left out)\n   try: name a folder that holds image files" in told
+
+
+def test_a_pattern_without_a_class_is_given_one(sounds: Path, tmp_path: Path) -> None:
+    file = next(sounds.rglob("*.wav"))
+    for label in ("yes", "no"):
+        for speaker in ("anna", "bob"):
+            for number in range(5):
+                shutil.copy(file, tmp_path / f"{label}_{speaker}_{number}.wav")
+    with pytest.raises(DataError) as caught:
+        load_data(tmp_path, pattern="{speaker}_{}")
+    assert '--pattern "{label}_' in caught.value.hint
+
+
 def test_a_closed_class_folder_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_photos(tmp_path, ("dog", "fox"), 2)
     listdir = os.listdir

@@ -77,15 +77,7 @@ def load_data(
     if per_class:
         samples = _draw(samples, str(per_class), seed, findings)
     if not samples:
-        message, hint = both("error.none_with_class", what=Sentence(f"what.{modality or 'any'}"), folder=str(root))
-        loose = [Path(name).stem for name in names if Path(name).suffix.lower() in media.ALL_SUFFIXES][:_NAMES]
-        by_name = suggest(loose, [""] * len(loose)) or ""
-        if pattern is None and labels is None and "{label}" in by_name:
-            hint = said("error.none_with_class_named.fix", pattern=by_name)
-        if findings:
-            message = said("error.bracket", what=message, more=findings[0].message)
-        mend = findings and (pattern or findings[0].name == "closed_folder") and findings[0].fix
-        raise DataError(message, mend or hint)
+        raise _nothing(root, names, modality, pattern, labels, findings)
     closed = {finding.values["folder"] for finding in findings if finding.name == "closed_folder"}
     findings += _spelling(samples) + ([] if labels or pattern or classes else _hollow(root, samples, chosen, closed))
     if pattern is None and labels is None:
@@ -94,6 +86,30 @@ def load_data(
         if guess:
             findings.append(Finding("leak", "warning", "names_of_sources", {"pattern": guess}))
     return Dataset(root, chosen, tuple(samples), tuple(findings), ignored)
+
+
+def _nothing(
+    root: Path,
+    names: Sequence[str],
+    modality: str | None,
+    pattern: str | None,
+    labels: object,
+    findings: Sequence[Finding],
+) -> DataError:
+    """Why there is no sample among `names`, and what to do."""
+    what = Sentence(f"what.{modality or 'any'}")
+    message, hint = both("error.none_with_class", what=what, folder=str(root))
+    loose = [Path(name).stem for name in names if Path(name).suffix.lower() in media.ALL_SUFFIXES][:_NAMES]
+    by_name = suggest(loose, [""] * len(loose)) or ""
+    if findings:
+        message = said("error.bracket", what=message, more=findings[0].message)
+    if any(finding.name in ("sounds_left_out", "pictures_left_out") for finding in findings):
+        hint = said("error.none_of_kind.fix", what=what)
+    elif labels is None and "{label}" in by_name and "{label}" not in (pattern or ""):
+        hint = said("error.none_with_class_named.fix", pattern=by_name)
+    elif findings and findings[0].fix and (pattern or findings[0].name == "closed_folder"):
+        return DataError(message, findings[0].fix)
+    return DataError(message, hint)
 
 
 def _no_folder(root: Path) -> DataError:
