@@ -125,6 +125,64 @@ def test_mistakes_end_in_two_lines(
         assert first.startswith("handful: ") and second.startswith("   try: ")
 
 
+def _named(home: Path, *arguments: object, check: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+    return handful(*arguments, check=check, env={**os.environ, "HANDFUL_HOME": str(home)}, **options)
+
+
+@pytest.fixture(scope="module")
+def two_runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A home, the run that was made in it, and a newer one elsewhere."""
+    home = tmp_path_factory.mktemp("home")
+    train = ("train", photos, "--weights", "none", "--repeats", 1, "--json")
+    older = json.loads(_named(home, *train).stdout)["run"]
+    newer = json.loads(_named(home, *train, "--run", home / "elsewhere" / "cats").stdout)["run"]
+    return home, Path(older), Path(newer)
+
+
+def test_a_run_is_named_by_its_name_or_as_the_last_one(
+    two_runs: tuple[Path, Path, Path], photos: Path, tmp_path: Path
+) -> None:
+    home, older, newer = two_runs
+    file = photos / "red" / "00.png"
+    for given, meant in (("last", newer), ("cats", newer), (older.name, older), (older, older)):
+        assert _named(home, "predict", given, file).stdout == _named(home, "predict", meant, file).stdout
+        assert _named(home, "report", given, cwd=tmp_path).stdout.strip() == str(meant / "report.html")
+    said = _named(home, "evaluate", "last", photos, "--json")
+    assert json.loads(said.stdout)["model"] == str(newer) and f"last: {newer}" in said.stderr
+    _named(home, "export", "last", "--format", "bundle", "--quiet")
+    assert _named(home, "verify", "last/exports/bundle.zip").stdout.startswith(f"OK {newer}")
+    explained = _named(home, "explain", older.name, file, "--out", tmp_path / "maps", "--json")
+    assert json.loads(explained.stdout)["files"]
+    joined = _named(home, "ensemble", older.name, "last", "--run", tmp_path / "joined", "--json")
+    assert [member["run"] for member in json.loads(joined.stdout)["members"]] == [str(older), str(newer)]
+
+
+def test_a_path_wins_over_the_name_of_a_run(two_runs: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    home, _, _ = two_runs
+    (tmp_path / "last").mkdir()
+    done = _named(home, "report", "last", check=1, cwd=tmp_path)
+    assert f"there is no run in {tmp_path / 'last'}" in done.stderr
+
+
+def test_unknown_names_of_runs_are_answered_with_the_nearest(
+    two_runs: tuple[Path, Path, Path], photos: Path, tmp_path: Path
+) -> None:
+    home, older, newer = two_runs
+    for given, hint in (
+        ("cat", "did you mean cats?"),
+        ("probe", f"did you mean {older.name}?"),
+        ("zebra", "last names it, too"),
+    ):
+        done = _named(home, "predict", given, photos, check=1, cwd=tmp_path)
+        assert f"there is no run called {given}" in done.stderr and hint in done.stderr
+    assert "did you mean cats?" in _named(home, "serve", "a=cts", "--port", "0", check=1, cwd=tmp_path).stderr
+    assert "did you mean cats?" in _named(home, "train", photos, "--from", "cts", check=1, cwd=tmp_path).stderr
+    Path(shutil.copytree(newer, home / "data" / "runs" / "cats"))
+    assert "2 runs are called cats" in _named(home, "curve", "cats", check=1, cwd=tmp_path).stderr
+    shutil.rmtree(home / "data" / "runs" / "cats")
+    assert "no run was trained here yet" in _named(tmp_path / "new", "predict", "last", photos, check=1).stderr
+
+
 def test_home_that_cannot_be_written_is_named(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = handful(

@@ -17,10 +17,12 @@ from typing import Any, ClassVar
 
 from handful.errors import BusyError, RunError
 from handful.files import atomic_path, atomic_write, data_dir, inside, read_json_lines, shown, to_json
-from handful.words import both, reason, said
+from handful.words import both, meant, reason, said
 
 FORMAT = 1
+LAST = "last"  # the newest run, wherever a run is named
 _LOCK = ".lock"
+_ELSEWHERE = "runs.txt"  # in the data folder: runs that were trained here into other folders, a line each
 # What a run that was begun may hold before run.json.
 _BEGUN = ("metrics.jsonl", "model.onnx", "model.safetensors", "vectors", "samples.jsonl", "recipe.yaml")
 
@@ -203,6 +205,67 @@ def _check_files(folder: Path) -> None:
                 raise RunError(*both("run.leads_out", path=shown(entry.path)))
             elif not entry.is_symlink() and not entry.is_file(follow_symlinks=False):
                 raise RunError(*both("run.no_file", path=entry.path))
+
+
+def note(run: Run) -> None:
+    """Keep in mind where a run lies that was trained here, so that it can be named; where nothing can be kept, its path still can."""
+    line = f"{run.path}\n"
+    if run.path.parent == data_dir() / "runs" or len(line.splitlines()) != 1:
+        return
+    with contextlib.suppress(OSError):
+        data_dir().mkdir(parents=True, exist_ok=True)
+        with open(data_dir() / _ELSEWHERE, "a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(line)
+
+
+def known() -> list[Path]:
+    """Finished runs that were trained here and still lie where they were made, the newest first."""
+    places = set((data_dir() / "runs").glob("*"))
+    with contextlib.suppress(OSError):
+        noted = (data_dir() / _ELSEWHERE).read_text(encoding="utf-8", errors="surrogateescape")
+        places.update(map(Path, noted.splitlines()))
+    dated = []
+    for place in places:
+        with contextlib.suppress(OSError):  # deleted or moved
+            if (place / "run.json").is_file():
+                dated.append(((place / "recipe.yaml").stat().st_mtime_ns, place))
+    return [place for _, place in sorted(dated, reverse=True)]
+
+
+def named(given: str) -> str:
+    """What `given` names, as a path: a path that exists names itself, "last" the newest run, any other word the run of that name.
+
+    What may follow is a path in the run: last/exports/bundle. What looks like a path comes back as it is, there or not.
+
+    Raises:
+        RunError: no run was trained yet, several have that name, or none: with the nearest names.
+    """
+    name, slash, rest = given.partition("/")
+    if not name or os.path.lexists(Path(given).expanduser()):
+        return given
+    runs = known()
+    found = runs[:1] if name == LAST else [run for run in runs if run.name == name]
+    if len(found) > 1:
+        message = f"{len(found)} runs are called {shown(name)}; the newest is {shown(str(found[0]))}"
+        raise RunError(message, "give the path of the one that is meant", given, f"{found[0]}{slash}{rest}")
+    if found:
+        return f"{found[0]}{slash}{rest}"
+    if name == LAST:
+        raise RunError("no run was trained here yet", "handful train FOLDER")
+    near = _near(name, [run.name for run in runs])
+    if slash or not runs or (Path(name).suffix and not near):
+        return given
+    hint = meant(near) if near else f"the newest is {shown(runs[0].name)}; {LAST} names it, too"
+    raise RunError(f"there is no run called {shown(name)}", hint)
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    """Up to three of `names` (the newest first) that hold `name`, or look like it."""
+    import difflib
+
+    names = list(dict.fromkeys(names))
+    holding = [one for one in names if name.lower() in one.lower()]
+    return (holding or difflib.get_close_matches(name, names, n=3, cutoff=0.5))[:3]
 
 
 def _no_run(given: str, folder: Path) -> RunError:

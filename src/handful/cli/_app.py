@@ -14,7 +14,7 @@ import typer
 from handful import __version__
 from handful._console import typed
 from handful.config import Recipe, assignments, load_recipe, preset
-from handful.files import to_json
+from handful.files import shown, to_json
 
 app = typer.Typer(
     add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -33,6 +33,25 @@ Data = Annotated[
     Path | None,
     typer.Option(help="folder of the run's samples, where it was not trained here or they were moved"),
 ]
+
+
+def run_argument(help: str, parser: Callable[[str], str] | None = None) -> Any:
+    """The argument of a command that takes a run or a model: a path, the name of a run, or "last" for the newest."""
+    return typer.Argument(help=f"{help}; a run by its name, or last for the newest", parser=parser or run_path)
+
+
+def run_path(given: str) -> str:
+    """The path that `given` means; which run was the last one is said."""
+    import sys
+
+    from handful.runs import LAST, named
+
+    path = named(given)
+    if path != given and given.partition("/")[0] == LAST and not {"-q", "--quiet"} & set(sys.argv):
+        print(f"{LAST}: {shown(path)}", file=sys.stderr)
+    return path
+
+
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")]
 Budget = Annotated[str | None, typer.Option(help="time for all of it, e.g. 90s, 10m, 2h")]
 
@@ -90,6 +109,8 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapper(**values: Any) -> Any:
         settings = {p.name: values.pop(p.name) for p in made}
+        if settings["start"]:
+            settings["start"] = run_path(settings["start"])
         return command(settings=settings, **values)
 
     ordered = own + made

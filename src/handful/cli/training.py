@@ -24,6 +24,7 @@ from handful.cli._app import (
     listed,
     print_json,
     recipe_options,
+    run_argument,
 )
 from handful.files import shown
 
@@ -71,7 +72,7 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="run directory, exported file or bundle")],
+    run: Annotated[str, run_argument("run directory, exported file or bundle")],
     data: Annotated[str, typer.Argument(help="labelled data, laid out like training data")],
     labels: Annotated[str | None, typer.Option(help="table with file_name and label")] = None,
     pattern: Annotated[str | None, typer.Option(help="what file names mean")] = None,
@@ -224,7 +225,7 @@ def tune(
 
 @app.command()
 def ensemble(
-    runs: Annotated[list[str], typer.Argument(help="run directories, trained on the same data")],
+    runs: Annotated[list[str], run_argument("run directories, trained on the same data")],
     run: Annotated[Path | None, typer.Option(help="directory to make for the ensemble")] = None,
     lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
     json: Json = False,
@@ -264,7 +265,7 @@ def pairs(given: list[str]) -> dict[str, str]:
 
 @app.command()
 def curve(
-    run: Annotated[str, typer.Argument(help="run directory")],
+    run: Annotated[str, run_argument("run directory")],
     data: Data = None,
     lang: Annotated[str, typer.Option(help="language of the report: en, ru")] = "en",
     json: Json = False,
@@ -285,7 +286,7 @@ def curve(
 
 @app.command()
 def suggest(
-    run: Annotated[str, typer.Argument(help="run directory")],
+    run: Annotated[str, run_argument("run directory")],
     folder: Annotated[str, typer.Argument(help="files that have no label yet")],
     count: Annotated[int, typer.Option(min=1, help="how many files to name")] = 10,
     data: Data = None,

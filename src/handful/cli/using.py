@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from handful._console import Screen
-from handful.cli._app import Data, Json, Quiet, app, listed, print_json
+from handful.cli._app import Data, Json, Quiet, app, listed, print_json, run_argument, run_path
 from handful.errors import HandfulError
 from handful.files import shown, to_json
 
@@ -18,7 +18,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda; auto is the GPU wher
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="run directory, exported file or bundle")],
+    model: Annotated[str, run_argument("run directory, exported file or bundle")],
     files: Annotated[list[str], typer.Argument(help="files or folders")],
     device: Device = "auto",
     json: Json = False,
@@ -45,10 +45,16 @@ def predict(
         raise typer.Exit(1)
 
 
+def _served(given: str) -> str:
+    """A model to serve, as RUN or NAME=RUN."""
+    name, sign, path = given.partition("=")
+    return f"{name}={run_path(path)}" if sign and not Path(given).exists() else run_path(given)
+
+
 @app.command()
 def serve(
     models: Annotated[
-        list[str], typer.Argument(help="run directories, exported files or bundles; NAME=PATH names one")
+        list[str], run_argument("run directories, exported files or bundles, NAME=PATH names one", _served)
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free")] = 8000,
     host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0: the network, with a token")] = "127.0.0.1",
@@ -71,7 +77,7 @@ def serve(
 
 @app.command()
 def listen(
-    model: Annotated[str, typer.Argument(help="run directory, exported file or bundle that knows sounds")],
+    model: Annotated[str, run_argument("run directory, exported file or bundle that knows sounds")],
     file: Annotated[Path | None, typer.Option(help="a recording instead of the microphone, in its own time")] = None,
     fast: Annotated[bool, typer.Option("--fast", help="the recording as fast as possible")] = False,
     hop: Annotated[float | None, typer.Option(help="seconds between windows; half a window by default")] = None,
@@ -107,7 +113,7 @@ def listen(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="run directory")],
+    run: Annotated[str, run_argument("run directory")],
     open: Annotated[bool, typer.Option("--open", help="show it in the browser")] = False,
     lang: Annotated[str, typer.Option(help="en, ru")] = "en",
     json: Json = False,
@@ -130,7 +136,7 @@ def report(
 
 @app.command()
 def explain(
-    run: Annotated[str, typer.Argument(help="run directory")],
+    run: Annotated[str, run_argument("run directory")],
     files: Annotated[list[str] | None, typer.Argument(help="files or folders; without: samples of the run")] = None,
     out: Annotated[Path | None, typer.Option(help="folder; the run and its report by default")] = None,
     limit: Annotated[int, typer.Option(help="how many of the run's own samples")] = 8,
@@ -173,7 +179,7 @@ def _explained(row: dict[str, Any], folder: Path) -> str:
 
 @app.command()
 def export(
-    run: Annotated[str, typer.Argument(help="run directory")],
+    run: Annotated[str, run_argument("run directory")],
     format: Annotated[
         str,
         typer.Option(
@@ -236,7 +242,7 @@ def _exported(result: dict[str, Any]) -> list[str]:
 
 @app.command()
 def verify(
-    bundle: Annotated[str, typer.Argument(help="bundle (folder or zip), run directory, or a file in RUN/exports")],
+    bundle: Annotated[str, run_argument("bundle (folder or zip), run directory, or a file in RUN/exports")],
     trust: Annotated[
         bool,
         typer.Option("--trust", help="open TorchScript and pt2 files from elsewhere, too: they can contain programs"),

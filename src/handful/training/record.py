@@ -18,7 +18,7 @@ import numpy as np
 from handful import __version__
 from handful.files import copy_file, sha256_file, to_json
 from handful.graph import Graph, run_threads
-from handful.runs import FORMAT, Run
+from handful.runs import FORMAT, Run, note
 from handful.training.embedding import Clock
 from handful.training.evaluation import Scored
 
@@ -188,6 +188,7 @@ def finish(run: Run, result: dict[str, Any], clock: Clock, quick: bool) -> None:
         "files": {name: sha256_file(run.file(name)) for name in ("model.onnx", "model.safetensors", "samples.jsonl", "out_of_fold.jsonl")},
     }  # fmt: skip
     run.write_json("run.json", result)
+    note(run)
 
 
 def reset_peak_memory() -> None:
