@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 import handful
+from handful.data import media
 from handful.exporting import export, vectors
 from handful.inference import Predictor
+from handful.workflow.predict import predict
 from tests.test_export import edited
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,6 +143,34 @@ def test_decoded_input_is_what_the_graph_takes(any_run: Any, tmp_path: Path) -> 
     path = decoded(tmp_path / "bundle", file, tmp_path / "input.bin")
     items = np.fromfile(path, predictor.input[0]).reshape(-1, *predictor.input[1])
     assert np.allclose(predictor.logits(items).mean(axis=0), predictor.file_logits(file), atol=1e-4)
+
+
+def test_the_program_takes_folders(any_run: Any, tmp_path: Path) -> None:
+    handful.export(any_run.path, ["bundle"], out=tmp_path)
+    source, suffix = vectors(Path(any_run.path))[0][0], vectors(Path(any_run.path))[0][0].suffix
+    folder, deep = tmp_path / "new", tmp_path / "new" / "a b" / "deep.png"
+    deep.mkdir(parents=True)
+    for name in (f"z{suffix}", f"a{suffix.upper()}", f"a b/deep.png/x{suffix}", f".hidden{suffix}", "notes.txt"):
+        shutil.copyfile(source, folder / name)
+    alone = Path(shutil.copyfile(source, tmp_path / "no ending"))
+    program = [sys.executable, "-I", tmp_path / "bundle" / "predict.py"]
+    done = subprocess.run([*program, alone, folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    inside = [folder / f"a b/deep.png/x{suffix}", folder / f"a{suffix.upper()}", folder / f"z{suffix}"]
+    assert [row[0] for row in rows] == [str(alone), *map(str, inside)]
+    expected = list(predict(any_run.path, [alone, folder]))
+    assert [(r[0], r[1]) for r in rows] == [(str(e["file"]), e["label"]) for e in expected]
+    (tmp_path / "bare").mkdir()
+    bare = subprocess.run([*program, tmp_path / "bare", alone], capture_output=True, text=True)
+    assert bare.returncode == 1 and "in this folder" in bare.stderr and bare.stdout.startswith(str(alone))
+
+
+@pytest.mark.parametrize("modality", ["image", "audio"])
+def test_the_program_finds_what_handful_finds(modality: str) -> None:
+    text = (TEMPLATES / f"predict_{modality}.py").read_text(encoding="utf-8")
+    listed = re.search(r'SUFFIXES = frozenset\(\s*"([^"]*)"', text)
+    assert listed and set(listed[1].split()) == media.SUFFIXES[modality]
 
 
 def test_the_program_fits_on_three_screens() -> None:

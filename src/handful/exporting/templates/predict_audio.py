@@ -1,6 +1,6 @@
 """Predict sounds.
 
-    python predict.py FILE...     a line a file: file, label, confidence, with tabs between
+    python predict.py FILE...     a line a file: file, label, confidence, with tabs between; folders: all in them
     python predict.py --decode FILE OUT    the model's input as raw numbers, for predict.mjs and predict.cpp
     python predict.py --verify    repeat the proof that came with the model, on this machine: OK or FAILED
 
@@ -19,6 +19,10 @@ sys.path.insert(0, str(HERE))
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 from decode import decode  # noqa: E402
+
+SUFFIXES = frozenset(
+    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64 .rf64 .m4a .aac .mp4 .3gp .webm .weba".split()
+)
 
 
 class Model:
@@ -60,6 +64,14 @@ def verify(model):
     return 0 if good else 1
 
 
+def expanded(paths):
+    """Files as they are, and the sounds in folders and the folders below, sorted; a folder without any as itself."""
+    for path in map(Path, paths):
+        inside = sorted(path.rglob("*")) if path.is_dir() else []
+        media = [p for p in inside if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+        yield from [p for p in media if p.is_file()] or [path]
+
+
 def plain(text):
     """`text` on one line: what would move a terminal's cursor or break the table becomes an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
@@ -77,8 +89,10 @@ def main(arguments):
         return 0
     raw = "--logits" in arguments
     failed = 0
-    for file in arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments:
+    for file in expanded(arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments):
         try:
+            if file.is_dir():
+                raise ValueError("no sounds in this folder")
             if raw:
                 print(json.dumps([float(v) for v in model.logits(file)]))
             else:
