@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from handful.data.media import sniff
 from handful.data.pattern import Pattern, suggest
 from handful.data.splits import join, join_pairs, plan, stratified_group_folds
 from handful.errors import DataError, UsageError
+from handful.workflow.predict import predict
 
 from .conftest import write_photos
 
@@ -161,6 +164,47 @@ def test_classes_subset_and_its_misspelling(photos: Path) -> None:
     assert load_data(photos, classes=["red"]).classes == ["red"]
     with pytest.raises(UsageError, match="rad"):
         load_data(photos, classes=["rad"])
+
+
+def video(path: Path, container: str) -> Path:
+    """Half a second of moving noise, as telephones take it."""
+    av = pytest.importorskip("av")
+    rng = np.random.default_rng(len(path.name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format=container) as out:
+        track = out.add_stream("mpeg4", rate=10)
+        track.width = track.height = 64
+        for _ in range(5):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8), format="rgb24")
+            for packet in track.encode(frame):
+                out.mux(packet)
+        for packet in track.encode(None):
+            out.mux(packet)
+    return path
+
+
+def test_videos_among_photos_are_left_out_as_videos(make_photos: Callable[..., Path], photo_run: Any) -> None:
+    folder = make_photos(per_class=3)
+    films = [
+        video(folder / "red" / f"{n}.{end}", kind) for n, (end, kind) in enumerate((("mp4", "mp4"), ("MOV", "mov")) * 5)
+    ]
+    data = load_data(folder)
+    assert (data.modality, len(data)) == ("image", 6), "more videos than photos do not make sounds of them"
+    (said,) = [f for f in data.findings if "video" in f.name]
+    assert said.message == "10 files are videos and were left out" and "--modality audio" in said.fix
+    assert {Path(file).name for file in said.files} == {film.name for film in films}
+    answers = list(predict(photo_run.path, [films[0], films[1]]))
+    assert [row["error"] for row in answers] == ["is a video, this model is for pictures"] * 2
+
+
+def test_a_folder_of_mp4_recordings_is_one_of_sounds(make_photos: Callable[..., Path]) -> None:
+    folder = make_photos(classes=("red",), per_class=1)
+    for n in range(4):
+        name = folder / "low" / f"{n}.mp4"
+        name.parent.mkdir(exist_ok=True)
+        name.write_bytes(b"\0\0\0\x18ftypmp42" + bytes([n]) * 100)
+    data = load_data(folder)
+    assert (data.modality, data.classes) == ("audio", ["low"]) and len(data) == 4
 
 
 def test_what_is_not_media_is_ignored_and_what_is_broken_is_found(photos: Path, tmp_path: Path) -> None:

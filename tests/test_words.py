@@ -50,6 +50,7 @@ def of_a_folder(folder: Path) -> Iterator[Finding]:
     os.symlink("/usr/bin/env", photos / "red" / "away.png")
     shutil.copytree(photos / "green", photos / "Green")
     write_sounds(photos, classes=("red",), per_class=2)
+    (photos / "red" / "film.mov").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(100))
     yield from load_data(photos, per_class=40).findings
     sounds = write_sounds(folder / "sounds", per_class=4)
     (sounds / "hollow").mkdir()

@@ -222,9 +222,12 @@ class Predictor:
                     raise FileError(*both("file.missing")) from error
                 if source.is_dir():
                     raise FileError(said("file.folder")) from error
-            kind = media.sniff(_head(source))
-            if kind and kind != self.frontend.modality:
-                name = "file.sound_for_pictures" if kind == "audio" else "file.picture_for_sounds"
+            head = _head(source)
+            kind = media.sniff(head)
+            if kind == "image" != self.frontend.modality:
+                raise FileError(said("file.picture_for_sounds"), kind="format") from error
+            if kind == "audio" != self.frontend.modality:
+                name = "file.video_for_pictures" if media.video(head) else "file.sound_for_pictures"
                 raise FileError(said(name), kind="format") from error
             raise
 

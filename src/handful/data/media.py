@@ -16,6 +16,7 @@ _STARTS = (
     (b".snd", "audio"), (b"caff", "audio"), (b"riff\x2e\x91\xcf\x11", "audio"), (b"\x1aE\xdf\xa3", "audio"),
 )  # fmt: skip
 _PICTURE_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+_SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
 
 
 def sniff(head: bytes) -> str | None:
@@ -37,3 +38,10 @@ def sniff(head: bytes) -> str | None:
         if (layer and rate not in (0, 15) and frequency != 3) or head[1] & 0xF6 == 0xF0:
             return "audio"
     return None
+
+
+def video(head: bytes) -> bool:
+    """Whether what `sniff` calls audio, because only its sound can be used, begins as videos do: MP4, QuickTime or Matroska."""
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in _PICTURE_BRANDS + _SOUND_BRANDS
+    return head.startswith(b"\x1aE\xdf\xa3")

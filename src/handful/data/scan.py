@@ -154,7 +154,12 @@ def unlabelled(folder: Path, modality: str) -> list[Sample]:
         )
     rows = [Sample(str(root), name, "?", "") for name in _walk(root, [])]
     found, _ = _identify(rows, [])
-    return [sample for sample, kind in found if kind == modality]
+    return [sample for sample, kind in found if _serves(kind, modality)]
+
+
+def _serves(kind: str, modality: str) -> bool:
+    """Whether a file can be a sample: of a video its sound can be used."""
+    return ("audio" if kind == "video" else kind) == modality
 
 
 def _walk(root: Path, findings: list[Finding]) -> Iterator[str]:
@@ -296,7 +301,7 @@ def _from_table(root: Path, table: Path, findings: list[Finding]) -> list[Sample
 
 
 def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[Sample, str]], int]:
-    """Hash every file and tell its kind by content: ((sample, modality) ..., number of files that are no media)."""
+    """Hash every file and tell its kind by content: ((sample, image, audio or video) ..., number of files that are no media)."""
     found, ignored, unlabelled = [], 0, []
     with ThreadPoolExecutor(4) as pool:
         # A slice at a time: a waiting job weighs more than a sample.
@@ -322,7 +327,7 @@ def _identify(rows: list[Sample], findings: list[Finding]) -> tuple[list[tuple[S
                 if suffix and suffix not in media.SUFFIXES[kind] and suffix in media.ALL_SUFFIXES:
                     name = "picture_misnamed" if kind == "image" else "sound_misnamed"
                     findings.append(Finding("format", "note", name, {"file": row.file}, (row.file,)))
-                found.append((replace(row, sha256=sha256), kind))
+                found.append((replace(row, sha256=sha256), "video" if media.video(head) else kind))
     if unlabelled:
         findings.append(Finding("format", "warning", "unlabelled", {"n": len(unlabelled)}, tuple(unlabelled)))
     return found, ignored
@@ -348,15 +353,19 @@ def _hash(path: Path) -> tuple[str, bytes, str]:
 
 
 def _majority(found: list[tuple[Sample, str]]) -> str:
-    return Counter(kind for _, kind in found).most_common(1)[0][0] if found else "image"
+    """What most files are. Videos beside pictures were taken by the same camera: they do not make a data set of sounds."""
+    counts = Counter(kind for _, kind in found)
+    pictured = {sample.label for sample, kind in found if kind == "image"}
+    sounds = counts["audio"] + (counts["video"] if len(pictured) < 2 else 0)
+    return "audio" if sounds > counts["image"] else "image"
 
 
 def _of_modality(found: list[tuple[Sample, str]], chosen: str, findings: list[Finding]) -> list[Sample]:
-    others = [sample.file for sample, kind in found if kind != chosen]
-    if others:
-        name = "sounds_left_out" if chosen == "image" else "pictures_left_out"
-        findings.append(Finding("format", "warning", name, {"n": len(others)}, tuple(others)))
-    return [sample for sample, kind in found if kind == chosen]
+    left = [(sample.file, kind) for sample, kind in found if not _serves(kind, chosen)]
+    for kind, name in (("audio", "sounds_left_out"), ("video", "videos_left_out"), ("image", "pictures_left_out")):
+        if files := tuple(file for file, what in left if what == kind):
+            findings.append(Finding("format", "warning", name, {"n": len(files)}, files))
+    return [sample for sample, kind in found if _serves(kind, chosen)]
 
 
 def _draw(samples: list[Sample], per_class: str, seed: int, findings: list[Finding]) -> list[Sample]:
