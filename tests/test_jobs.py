@@ -720,7 +720,8 @@ def test_a_clock_that_jumps_changes_neither_order_nor_durations(
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     with Queue(root, grace_seconds=5.0) as queue:
-        first = queue.submit(project, "check", argv=python(COUNTS, tmp_path / "c", 500))
+        first = queue.submit(project, "check", argv=python(COUNTS, tmp_path / "c", 100_000))
+        state(queue, first, "running")  # until it is, it has a place among those that wait
         second = queue.submit(project, "check", argv=python("pass"))
         now -= 86_400
         third = queue.submit(project, "check", argv=python("pass"))
