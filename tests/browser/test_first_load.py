@@ -1,4 +1,5 @@
-"""What a first visit costs: few bytes, each thing asked for once, and what the page begins with named by the first answer."""
+"""What a first visit costs: few bytes, each thing asked for once, what the page begins with named by the first answer; and
+that nothing is missed which happens meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, until
 from tests.conftest import write_photos
 
 pytestmark = pytest.mark.web
@@ -47,3 +48,17 @@ def test_a_first_visit_asks_for_each_thing_once(
     assert code == {name for name in named if name.startswith("/assets/")}  # no code asks for more code
     assert [name for name in code if re.match("/assets/(en|ru)-", name)][0].startswith(f"/assets/{locale[:2]}-")
     assert not [name for name in code if "curves" in name or "ort" in name]  # what few need comes when it is needed
+
+
+def test_a_page_shows_what_changed_before_its_stream_of_events_was_open(page: Any, server: Server, filled: str) -> None:
+    held: list[Any] = []
+    page.route("**/api/events*", lambda route: held.append(route))
+    page.goto(f"/p/{filled}/collect")
+    page.get_by_role("heading", name="a", exact=True).wait_for()
+    until(lambda: page.wait_for_timeout(50) or held)
+    server.ask("POST", f"/projects/{filled}/classes", {"name": "latecomer"})
+    late = page.get_by_role("heading", name="latecomer")
+    page.wait_for_timeout(500)
+    assert late.count() == 0  # it was told to nobody yet
+    held[0].continue_()
+    late.wait_for()

@@ -1,5 +1,6 @@
 // Follows what happens on the server, so that pages need not ask: one stream a tab, closed while the tab is hidden
-// (a browser allows six connections to a server, over all its tabs).
+// (a browser allows six connections to a server, over all its tabs). It begins at the number of the last event from before
+// the page was sent: what happens while the page fetches its first answers, and before the stream is open, is told as well.
 
 import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
@@ -15,8 +16,9 @@ function onJob(queries: QueryClient, job: Job): void {
   if (before?.state !== job.state) {
     void queries.invalidateQueries({ queryKey: keys.jobs });
     void queries.invalidateQueries({ queryKey: keys.projects });
-    if (!unfinished(job)) void queries.invalidateQueries({ queryKey: keys.project(job.project) });
   }
+  // Told once. The list of jobs may have come after the end, and runs or findings before it.
+  if (!unfinished(job)) void queries.invalidateQueries({ queryKey: keys.project(job.project) });
 }
 
 function onProject(queries: QueryClient, { id, revision }: { id: string; revision: number }): void {
@@ -24,6 +26,9 @@ function onProject(queries: QueryClient, { id, revision }: { id: string; revisio
   void queries.invalidateQueries({ queryKey: keys.project(id) });
   void queries.invalidateQueries({ queryKey: keys.projects });
 }
+
+/** Number of the last event from before this page was sent, as the server wrote it into index.html. */
+const begun = (): string => document.querySelector<HTMLMetaElement>('meta[name="handful-events"]')?.content || "0";
 
 /** Whether the stream is open. Called once, by the root. */
 export function useEvents(): boolean {
@@ -33,23 +38,17 @@ export function useEvents(): boolean {
   useEffect(() => {
     let source: EventSource | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let after = "";
+    let after = begun();
     let wait = 500;
-    let tried = false;
 
     function connect(): void {
-      const again = tried;
-      tried = true;
-      source = new EventSource(`/api/events${after && `?after=${after}`}`);
+      source = new EventSource(`/api/events?after=${after}`);
       const hear = (kind: string, act: (data: unknown) => void) =>
         source?.addEventListener(kind, (event: MessageEvent<string>) => {
           if (event.lastEventId) after = event.lastEventId;
           act(JSON.parse(event.data || "null"));
         });
-      hear("hello", () => {
-        // What was missed while away may be more than the server remembers, also where the first call was never answered.
-        if (again) void queries.invalidateQueries();
-      });
+      hear("hello", () => void queries.invalidateQueries()); // more was missed than the server remembers
       hear("job", (data) => onJob(queries, data as Job));
       hear("project", (data) => onProject(queries, data as { id: string; revision: number }));
       source.onopen = () => {

@@ -73,8 +73,9 @@ class Application:
         self.secret = secrets.token_urlsafe(32)
         tokens = (self.secret, *([token] if token else []))
         self.sessions = Sessions(self.books, studio.folder / "sessions.json", port, tokens, studio.read_only)
-        pages = Pages(static)
-        made = api(studio, pages.entry)
+        feed = events.Feed()
+        pages = Pages(static, lambda: feed.last)
+        made = api(studio, pages.entry, feed)
         self._add_link(made)
         self._add_pages(made, pages)
         self._door = Guard(
@@ -127,7 +128,7 @@ class Wanted(BaseModel):
     data: str | None = None
 
 
-def api(studio: Studio, entry: Callable[[], str | None] = lambda: None) -> FastAPI:
+def api(studio: Studio, entry: Callable[[], str | None] = lambda: None, feed: events.Feed | None = None) -> FastAPI:
     """The interface without door and pages. `entry`: address of the script with which the pages begin."""
     made = FastAPI(
         title="handful studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
@@ -136,8 +137,9 @@ def api(studio: Studio, entry: Callable[[], str | None] = lambda: None) -> FastA
         "Requests that change something need `X-Handful: 1`; programs send `Authorization: Bearer TOKEN` instead.",
     )  # fmt: skip
     made.include_router(projects.router(studio, entry))
-    for area in (samples, imports, check, train, runs, use, events):
+    for area in (samples, imports, check, train, runs, use):
         made.include_router(area.router(studio))
+    made.include_router(events.router(studio, feed or events.Feed()))
 
     made.add_api_route(
         "/memory/status", lambda: machine.memory_status(studio), response_model=MemoryStatus, tags=["machine"],

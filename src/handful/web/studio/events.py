@@ -1,7 +1,7 @@
 """Server-sent events: what happens to jobs and projects, numbered, so that a page that was away can go on where it was.
 
-`event: job` carries a Job, `event: project` {id, revision}, `event: hello` {id}: the page is new, or has missed more than is
-kept, and asks for everything again. Knows HTTP and the studio's `subscribe`; knows nothing of what the events mean.
+`event: job` carries a Job, `event: project` {id, revision}, `event: hello` {id}: the page does not say where it was, or has
+missed more than is kept, and asks for everything again. A page that is sent carries the number at which it begins. Knows HTTP and the studio's `subscribe`; knows nothing of what the events mean.
 """
 
 from __future__ import annotations
@@ -87,10 +87,9 @@ class Feed:
                 loop.call_soon_threadsafe(woken.set)
 
 
-def router(studio: Studio) -> APIRouter:
-    """GET /api/events."""
+def router(studio: Studio, feed: Feed) -> APIRouter:
+    """GET /api/events; whatever happens in the studio is put into `feed`."""
     api = APIRouter(prefix="/api", tags=["events"])
-    feed = Feed()
 
     def happened(kind: str, data: dict[str, Any]) -> None:
         if kind == "bye":

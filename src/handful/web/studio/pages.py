@@ -2,7 +2,7 @@
 
 What may be answered is listed when the server begins: no part of an address ever becomes a part of a path. With index.html
 goes the list of what the page at that address will ask for first, so that the browser fetches it at once and not after
-the code that asks. Knows the folder `static` and HTTP; what the pages show is none of its business.
+the code that asks, and the number of the last event: whatever happens later, the page is told. Knows the folder `static` and HTTP; what the pages show is none of its business.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -38,6 +38,7 @@ CARRIED = [
 ]
 UNCHANGING = "public, max-age=31536000, immutable"
 _PAGES = re.compile(r"/|/p/[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}){0,4}/?")
+_EVENTS = b'<meta name="handful-events" content="%d" />'  # in index.html, as built with 0
 _ENTRY = re.compile(r'<script type="module"[^>]* src="([^"]+)"')
 _HASHED = re.compile(r".+-[A-Za-z0-9_-]{8,}\.[a-z0-9]+")
 _KINDS = {
@@ -59,10 +60,11 @@ class _File:
 
 
 class Pages:
-    """The files below `folder`, by the address that each answers to."""
+    """The files below `folder`, by the address that each answers to. `last`: number of the newest event."""
 
-    def __init__(self, folder: Path = STATIC) -> None:
+    def __init__(self, folder: Path = STATIC, last: Callable[[], int] = lambda: 0) -> None:
         self._folder = folder
+        self._last = last
         self._made = -1
         self._files: dict[str, _File] = {}
         self._parts: dict[str, Any] = {}
@@ -78,9 +80,17 @@ class Pages:
             raise Problem(404, said("web.nothing"))
         if "/index.html" not in self._files:
             return HTMLResponse(_UNBUILT, 503, {"Content-Security-Policy": page.POLICY})
-        answer = await self._sent(self._files["/index.html"], request)
-        answer.headers["Link"] = ", ".join(self._needed(path, request.headers.get("accept-language", "")))
-        return answer
+        return await self._index(path, request)
+
+    async def _index(self, path: str, request: Request) -> Response:
+        numbered = _EVENTS % self._last()  # first of all: what the page will fetch is newer
+        content = await run_in_threadpool(self._files["/index.html"].path.read_bytes)
+        content = content.replace(_EVENTS % 0, numbered)
+        needed = ", ".join(self._needed(path, request.headers.get("accept-language", "")))
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", "Link": needed}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            content, headers["Content-Encoding"] = gzip.compress(content, 6, mtime=0), "gzip"
+        return Response(content, headers=headers, media_type=_KINDS[".html"])
 
     def entry(self) -> str | None:
         """The script with which the pages begin, as they are now: its name changes with whatever is in them."""
