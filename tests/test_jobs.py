@@ -772,8 +772,8 @@ def test_the_share_is_known_for_equal_parts_and_for_nothing_else(tmp_path: Path)
         step()
         training.update()
         shares.append(training.share)
-    assert shares[0] is None and shares[-1] is None and training.progress is None
-    assert shares[1:-1] == pytest.approx([0, 0.5 / 3, 1 / 3, 1 / 3, 2 / 3, 2.5 / 3, 1])
+    assert shares[:2] == [None, None] and shares[-1] is None and training.progress is None
+    assert shares[2:-1] == pytest.approx([0.5 / 3, 1 / 3, 1 / 3, 2 / 3, 2.5 / 3, 1])
     explaining = following.Following(tmp_path, "explain", None)
     events(tmp_path, ("embed", 1, 2), ("explain", 1, 4))
     explaining.update()
@@ -783,11 +783,30 @@ def test_the_share_is_known_for_equal_parts_and_for_nothing_else(tmp_path: Path)
     assert comparing.share is None and comparing.progress is not None and comparing.rest(10.0) is None
 
 
+def test_what_cannot_be_counted_is_a_share_of_the_time_that_was_expected(tmp_path: Path) -> None:
+    at = following.Following(tmp_path, "train", tmp_path / "run", expected_seconds=10.0)
+    found = []
+    for worked in (0.0, 1.0, 5.0, 10.0, 20.0, 300.0):
+        at.update(worked)
+        found.append((at.share, at.rest(worked)))
+    shares, rests = zip(*found, strict=True)
+    assert rests == (10.0, 9.0, 5.0, None, None, None)  # it is late, nobody knows by how much
+    assert shares[:4] == pytest.approx([0.0, 0.09, 0.45, 0.9]) and 0.9 < shares[4] < shares[5] < 0.995
+    following.mark_beginning(tmp_path)
+    at.update(5.0)
+    events(tmp_path, ("train", 1, 4))
+    at.update(5.0)
+    assert at.share == pytest.approx(0.45) and at.counted == 0.25  # what is counted takes over when it is further
+    events(tmp_path, ("train", 2, 4))
+    at.update(6.0)
+    assert at.share == 0.5
+
+
 def test_the_time_left_follows_the_pace_of_the_work() -> None:
     at = following.Following(Path("/nowhere"), "explain", None)
     found = []
     for worked, share in ((0.0, 0.0), (1.0, 0.1), (5.0, 0.5), (6.0, 0.5), (8.0, 0.6), (9.0, 0.1)):
-        at.share = share
+        at.counted = share
         found.append(at.rest(worked))
     assert found[:2] == [None, None]  # too early to say
     assert found[2:5] == pytest.approx([5.0, 6.0, 0.4 * 8 / 0.6]) and found[5] is None  # it began anew

@@ -218,6 +218,18 @@ def test_time_of_a_first_training_is_measured_beside(studio: Any, client: Client
         time.sleep(0.1)
     assert found["seconds"] > 0 and "about" in found["sentence"]
     assert client("GET", f"/api/projects/{made}/runs") == [] and client("GET", f"/api/jobs?project={made}") == []
+    job = client("POST", f"/api/projects/{made}/jobs", wish | {"kind": "train"}, 201)
+    assert studio.queue.get(job["id"]).expected_seconds == found["seconds"]
+    end = time.monotonic() + 60
+    while (now := client("GET", f"/api/jobs/{job['id']}"))["share"] is None:  # from the beginning, before it counts
+        assert time.monotonic() < end and now["state"] in ("queued", "running")
+        time.sleep(0.02)
+    assert 0 <= now["share"] < 1
+    assert client.finished(job)["state"] == "done"
+    check = client.finished(client("POST", f"/api/projects/{made}/jobs", {"kind": "check"}, 201))
+    again = client.finished(client("POST", f"/api/projects/{made}/jobs", {"kind": "check"}, 201))
+    took = studio.queue.get(check["id"]).worked_seconds
+    assert studio.queue.get(again["id"]).expected_seconds == took > 0
 
 
 def test_nothing_is_queued_that_cannot_be_done(client: Client, project: str, trained: dict[str, Any]) -> None:

@@ -86,8 +86,8 @@ class Screen:
         self._spoken()
 
     def progress(self, stage: str, done: int, of: int) -> None:
-        """`done` of `of` steps of a stage are behind us."""
-        if not self.quiet:
+        """`done` of `of` steps of a stage are behind us; a stage of one step is no news for people, only where we are."""
+        if not self.quiet and of > 1:
             self._draw(stage, done, of)
         self._events.progress(stage, done, of)
 

@@ -28,7 +28,7 @@ export function nameOf(job: Job): string {
 export function stageOf(job: Job): string {
   if (!job.progress) return job.state === "running" ? t("train.stage_starting") : "";
   const { stage, done, of } = job.progress;
-  const words = `train.stage_${stage.toLowerCase().replaceAll(/[^a-z]+/g, "_")}`;
+  const words = job.kind === "check" && stage === "fit" ? "train.stage_check" : `train.stage_${stage.toLowerCase().replaceAll(/[^a-z]+/g, "_")}`;
   const name = has(words) ? t(words) : stage;
   return of > 1 ? t("train.step_of", { stage: name, done, of }) : name;
 }

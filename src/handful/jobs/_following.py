@@ -7,6 +7,7 @@ lines and points never change, so that they serve as cursors: also over the rest
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -22,6 +23,8 @@ from handful.words import Said, unpacked
 
 STRIDE = 1000  # lines between two remembered places
 WINDOW_S = 120.0  # of work from which the rest is estimated
+ON_TIME = 0.9  # share at which a job is that has worked as long as was expected
+LATE = 0.99  # what it nears if it goes on for ever
 SURE_S = 2.0  # of work before anything is estimated
 BEGIN = "begin"  # event that stands before those of a new worker
 _NAMES = {"train_loss": "loss", "train_accuracy": "accuracy"}
@@ -181,31 +184,45 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 class Following:
-    """How far one job is: the last progress its worker told, its share of the whole where that is known, the time left."""
+    """How far one job is: the last progress its worker told, its share of the whole where that is known, the time left.
 
-    def __init__(self, folder: Path, kind: str, run: Path | None) -> None:
+    Where equal parts can be counted they are: trainings by gradient, explanations. Everything else has stages of which nobody
+    knows how long the next ones take; there the share is that of the time that was expected, where one was.
+    """
+
+    def __init__(self, folder: Path, kind: str, run: Path | None, expected_seconds: float | None = None) -> None:
         self.kind = kind
+        self.expected_seconds = expected_seconds
         self.log = Log(folder / "log.txt")
         self.curves = Curves(run) if run else None
         self.progress: Progress | None = None
         self.share: float | None = None
+        self.counted: float | None = None  # the share, where it is one of counted parts
         self._events = Growing(folder / "events.jsonl")
         self._behind: deque[tuple[float, float]] = deque()  # (seconds worked, share)
 
-    def update(self) -> None:
+    def update(self, worked_seconds: float = 0.0) -> None:
         for line in self._events.fresh():
             event = _parsed(line)
             if event.get("kind") == BEGIN:
-                self.progress = None
+                self.progress = self.share = None
             elif event.get("kind") == "progress":
                 try:
                     self.progress = Progress(str(event["stage"]), int(event["done"]), int(event["of"]))
                 except (KeyError, TypeError, ValueError):
                     continue
-        self.share = self._share()
+        self.counted = self._counted() or None
+        share = self._timed(worked_seconds) if self.counted is None else self.counted
+        self.share = None if share is None else max(share, self.share or 0.0)  # a bar never goes back
 
-    def _share(self) -> float | None:
-        """Known for what consists of equal parts: trainings by gradient, explanations. Others have stages of unknown length."""
+    def _timed(self, worked_seconds: float) -> float | None:
+        """Of the time that was expected. What takes longer comes slower and slower near to the end, not to it."""
+        if not self.expected_seconds:
+            return None
+        passed = worked_seconds / self.expected_seconds
+        return ON_TIME * passed if passed < 1 else LATE - (LATE - ON_TIME) * math.exp(1 - passed)
+
+    def _counted(self) -> float | None:
         at = self.progress
         if at is None or at.of < 1:
             return None
@@ -223,18 +240,19 @@ class Following:
         return min(1.0, done / at.of)
 
     def rest(self, worked_seconds: float) -> float | None:
-        """Seconds of work left, by the pace of the last two minutes; None while that cannot be known."""
-        if self.share is None:
-            return None
-        if self._behind and self.share < self._behind[-1][1]:
+        """Seconds of work left, by the pace of the last two minutes or what was expected; None while that cannot be known."""
+        expected = max(0.0, (self.expected_seconds or 0.0) - worked_seconds) or None
+        if self.counted is None:
+            return expected
+        if self._behind and self.counted < self._behind[-1][1]:
             self._behind.clear()
-        self._behind.append((worked_seconds, self.share))
+        self._behind.append((worked_seconds, self.counted))
         while len(self._behind) > 2 and worked_seconds - self._behind[1][0] > WINDOW_S:
             self._behind.popleft()
-        seconds, share = worked_seconds - self._behind[0][0], self.share - self._behind[0][1]
+        seconds, share = worked_seconds - self._behind[0][0], self.counted - self._behind[0][1]
         if seconds < SURE_S or share <= 0:
-            return None
-        return (1 - self.share) * seconds / share
+            return expected
+        return (1 - self.counted) * seconds / share
 
 
 def mark_beginning(folder: Path) -> None:

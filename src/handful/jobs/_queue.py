@@ -153,6 +153,7 @@ class Queue:
     def submit(
         self, project: Path, kind: str, args: Sequence[str] = (), *, title: str = "", run: Path | None = None,
         makes_run: bool = False, more: Sequence[str] | None = _USUAL, argv: Sequence[str] | None = None,
+        expected_seconds: float | None = None,
     ) -> Job:  # fmt: skip
         """Queue `handful ARGS --json` as a job of the project in folder `project`, which lies below `root`.
 
@@ -162,6 +163,7 @@ class Queue:
             more: words added when the job goes on after an interruption; None: it cannot go on. By default --resume for
                 train and nothing for others, which begin anew and find what was cached.
             argv: a whole command line to run instead of `handful ARGS --json`.
+            expected_seconds: of work, by what was measured before; what shows how far it is while it cannot be counted.
 
         Raises:
             HandfulError: there is no such project, or its folder cannot be written.
@@ -180,6 +182,7 @@ class Queue:
             job = Job(
                 job_id, project.name, kind, title or kind, "queued", time.time(), folder, tuple(words), not argv,
                 None if going_on is None else tuple(going_on), run.name if run else None, run, makes_run, number, number,
+                expected_seconds=expected_seconds,
             )  # fmt: skip
             try:
                 folder.parent.mkdir(exist_ok=True)  # not its parents: a project that is deleted meanwhile stays so
@@ -284,7 +287,7 @@ class Queue:
         with self._changed:
             found = self._following.get(job.id)
             if found is None:
-                found = self._following[job.id] = Following(job.folder, job.kind, job.run_folder)
+                found = self._following[job.id] = Following(job.folder, job.kind, job.run_folder, job.expected_seconds)
             return found
 
     def _tell(self) -> None:
@@ -341,7 +344,7 @@ class Queue:
         """How far it is and what it takes."""
         job = self._shelf.jobs[job_id]
         following = self._follow(job)
-        following.update()
+        following.update(job.worked_seconds)
         peak = max(job.peak_rss_bytes or 0, worker.peak_rss_bytes or 0, worker.rss_bytes or 0) or None
         rest = following.rest(job.worked_seconds) if job.state == "running" else None
         measured = replace(
@@ -382,7 +385,7 @@ class Queue:
 
     def _ended(self, job: Job, worker: Worker) -> None:
         following = self._follow(job)
-        following.update()
+        following.update(job.worked_seconds)
         job = replace(job, progress=following.progress, share=following.share)
         self._asked.pop(job.id, None)
         self._put(_endings.judged(job, worker, following.log))

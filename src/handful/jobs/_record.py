@@ -66,6 +66,7 @@ class Job:
     said: dict[str, Any] | None = None  # `error` and `hint` as `words.packed` has them, where they can be said again
     attempt: int = 0  # workers started so far
     crashes: int = 0  # in a row, without being asked
+    expected_seconds: float | None = None  # of work, by what was measured before; None: nothing is known
     worked_seconds: float = 0.0  # without waiting and pauses, as far as a server saw it
     holds: bool = False  # a worker exists, perhaps stopped
     resumable: bool = False  # it is over, and could go on

@@ -62,6 +62,8 @@ def fit(
             trial.teller.say(f"in the time that was given: {trial.strategy.note}")
         tested = _score_test(test, trial, scored) if test else None
         found = studies.study(trial, scored)
+        if trial.teller.progress:
+            trial.teller.progress("save", 0, 1)
         with clock.stage("save"):
             result = _result(trial, scored, tested, found, run, command)
             record.write_model(run, trial, result, scored)

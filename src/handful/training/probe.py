@@ -153,11 +153,15 @@ class Probe:
         self, candidates: list[Candidate], labels: np.ndarray, groups: np.ndarray, classes: int, masks: np.ndarray, inner: np.ndarray
     ) -> dict[Candidate, list[Fitted]]:  # fmt: skip
         start = time.perf_counter()
+        if self.job.progress:
+            self.job.progress("fit", 0, 1)
         fits = {}
         for candidate in candidates:
             problem = self._problem(candidate, labels, groups, classes)
             fits[candidate] = heads.get(candidate.head)(problem, masks, inner, self.job.recipe.seed)
         self.job.clock.add("fit", start)
+        if self.job.progress:
+            self.job.progress("fit", 1, 1)
         return fits
 
     def _wants_views(self, fits: dict[Candidate, list[Fitted]], labels: np.ndarray, folds: int) -> bool:

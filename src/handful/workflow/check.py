@@ -62,12 +62,7 @@ def check(
         recipe.data, modality=recipe.modality, labels=recipe.labels, pattern=recipe.pattern, classes=recipe.classes
     )
     reader = Reader(frontends.get(dataset.modality).suited([s.path for s in dataset.samples], {}), recipe.threads)
-    unread = reader.unread(dataset.samples)
-    errors = [
-        (sample, items)
-        for sample, items in reader.read([s for s in dataset.samples if s.sha256 in unread])
-        if isinstance(items, FileError)
-    ]
+    errors = _read(reader, dataset, teller)
     broken = {sample.file for sample, _ in errors}
     samples = [s for s in dataset.samples if s.file not in broken]
     findings = [*dataset.findings, *untrained(dataset.samples), *inspect(samples, errors, reader)]
@@ -90,6 +85,19 @@ def check(
         "skipped": skipped,
         "fixed": os.fspath(fix) if fix is not None else None,
     }
+
+
+def _read(reader: Reader, dataset: Dataset, teller: Teller) -> list[tuple[Sample, FileError]]:
+    """Read what was never read before; what could not be."""
+    unread = reader.unread(dataset.samples)
+    samples = [s for s in dataset.samples if s.sha256 in unread]
+    errors = []
+    for number, (sample, items) in enumerate(reader.read(samples)):
+        if isinstance(items, FileError):
+            errors.append((sample, items))
+        if teller.progress:
+            teller.progress("read", number + 1, len(samples))
+    return errors
 
 
 def _shortcuts(recipe: Recipe, dataset: Dataset, samples: list[Sample], reader: Reader) -> list[Finding]:

@@ -103,6 +103,8 @@ def train(
         recipe = resolve(started(recipe.start), recipe.model_dump(exclude_unset=True))
     check(recipe)
     finished = fit(recipe, Path(run) if run else None, teller, command, resume, budget)
+    if teller and teller.progress:
+        teller.progress("report", 0, 1)
     write(finished.path, lang)
     return TrainedRun(finished)
 

@@ -56,6 +56,28 @@ def plan(
     return answer | {"ready": not answer["problems"]}
 
 
+def foreseen(studio: Studio, rehearsals: Rehearsals, project_id: str, wish: orders.Wish) -> float | None:
+    """Seconds that a job will probably work: a training as `plan` says, a check as the last one did, else as a training does.
+
+    None where nothing is known; what is wrong with the wish is for the order to say.
+    """
+    project = studio.project(project_id)
+    if wish.kind not in ("train", "check"):
+        return None
+    checks = [job for job in studio.queue.list(project.id) if job.kind == "check" and job.state == "done"]
+    if wish.kind == "check" and checks:
+        return checks[-1].worked_seconds
+    try:
+        recipe = orders.recipe(project, wish.settings, wish.preset)
+        choice = orders.choose(project, recipe)
+    except HandfulError:
+        return None
+    if choice is None:
+        return None
+    seconds = estimate(studio, project, choice, recipe)
+    return _timed(rehearsals, project, choice, recipe) if seconds is None else seconds
+
+
 def _training(
     studio: Studio, rehearsals: Rehearsals, project: Project, recipe: Recipe, texts: words.Words, hindered: bool
 ) -> dict[str, Any]:  # fmt: skip
@@ -132,15 +154,25 @@ def _rehearsed(
     fetched = choice.weights is not None and not choice.weights.sha256
     if choice.strategy in GRADIENT or fetched or studio.read_only:
         return None
-    asked = recipe.model_dump(exclude_unset=True, exclude={"per_class", "classes"})
-    weights = choice.weights.sha256 if choice.weights else ""
-    named = (choice.model.name, weights, choice.strategy, project.modality, recipe.head, recipe.views, recipe.repeats)
-    key = "|".join(map(str, named))
-    known = rehearsals.known(key)
+    seconds = _timed(rehearsals, project, choice, recipe)
+    if seconds is None:
+        asked = recipe.model_dump(exclude_unset=True, exclude={"per_class", "classes"})
+        rehearsals.begin(_key(project, choice, recipe), project, orders.sets(asked))
+    return seconds
+
+
+def _timed(rehearsals: Rehearsals, project: Project, choice: Choice, recipe: Recipe) -> float | None:
+    """Seconds by a rehearsal that was made."""
+    known = rehearsals.known(_key(project, choice, recipe))
     if known is None:
-        rehearsals.begin(key, project, orders.sets(asked))
         return None
     return round(float(known["rest"]) + float(known["each"]) * len(project.samples), 1)
+
+
+def _key(project: Project, choice: Choice, recipe: Recipe) -> str:
+    weights = choice.weights.sha256 if choice.weights else ""
+    named = (choice.model.name, weights, choice.strategy, project.modality, recipe.head, recipe.views, recipe.repeats)
+    return "|".join(map(str, named))
 
 
 def _alike(record: records.Record, choice: Choice, project: Project) -> bool:

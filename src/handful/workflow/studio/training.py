@@ -208,10 +208,10 @@ def _picture(item: np.ndarray, frontend: Frontend) -> str:
 # -- jobs -------------------------------------------------------------------------------------------------------------------------
 
 
-def submit(studio: Studio, project_id: str, wish: orders.Wish) -> dict[str, Any]:
+def submit(studio: Studio, project_id: str, wish: orders.Wish, seconds: float | None = None) -> dict[str, Any]:
     """Queue what a page asks for; where the very same already waits or works, that job: a key held down is one wish.
 
-    Raises what `orders.order` raises.
+    `seconds`: how long it will probably work, where that is known. Raises what `orders.order` raises.
     """
     project = studio.project(project_id)
     with _ordering:
@@ -221,7 +221,13 @@ def submit(studio: Studio, project_id: str, wish: orders.Wish) -> dict[str, Any]
             if job.state in ("queued", "running") and orders.same(job.words, order.args):
                 return shape(job)
         job = studio.queue.submit(
-            project.folder, wish.kind, order.args, title=order.title, run=order.run, makes_run=order.makes_run
+            project.folder,
+            wish.kind,
+            order.args,
+            title=order.title,
+            run=order.run,
+            makes_run=order.makes_run,
+            expected_seconds=seconds,
         )
     sweep(studio, project)
     return shape(job)

@@ -63,7 +63,7 @@ def router(studio: Studio) -> APIRouter:
 
     @api.post("/projects/{p}/jobs", response_model=Job, status_code=201, summary="Queue a job")
     def create(p: ProjectId, wish: NewJob) -> Any:
-        return training.submit(studio, p, wish)
+        return training.submit(studio, p, wish, planning.foreseen(studio, rehearsals, p, wish))
 
     @api.get("/jobs", response_model=list[Job], summary="Jobs, in the order in which they were submitted")
     def jobs(project: Annotated[str | None, Query(max_length=64)] = None) -> Any:
