@@ -1,4 +1,5 @@
-"""A Russian page is Russian: no sentence of another language stands on it, whoever wrote it, page or server."""
+"""A Russian page is Russian: no sentence of another language stands on it, whoever wrote it, page or server. And in both
+languages a number and its unit stay on one line."""
 
 from __future__ import annotations
 
@@ -17,6 +18,9 @@ pytestmark = pytest.mark.web
 # Three small words in a row are a sentence; names of models, formats and files are none, and commands are typed as they are.
 COMMAND = re.compile(r"handful \w+( \w+)?")
 PHRASE = re.compile(r"[a-z]{2,}(?: [a-z]{2,}){2,}")
+TORN = re.compile(
+    r"\d (?:%|ms|s|min|h|k?Hz|[kMG]B|мс|с|мин|ч|к?Гц|[кМГ]Б)(?!\w)"
+)  # with a space at which a line may break
 # What can be seen or is read aloud, without code.
 SHOWN = """() => {
     const left = (element) => element.closest("code, pre, script, style, noscript");
@@ -77,6 +81,21 @@ def russian(page: Any, words: str) -> list[str]:
     """English sentences of the page once `words` stand on it."""
     page.get_by_text(words).first.wait_for()
     return foreign(page)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ru-RU"])
+def test_no_line_breaks_between_a_number_and_its_unit(
+    open_page: Callable[..., Any], server: Server, trained: str, locale: str
+) -> None:
+    page, joined = open_page(locale=locale), 0
+    for step in ("collect", "check", "train", "understand", "try", "export", "compare"):
+        page.goto(f"/p/{trained}/{step}")
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_timeout(400)
+        texts = page.evaluate(SHOWN)
+        assert [text for text in texts if TORN.search(text)] == [], step
+        joined += sum("\u00a0" in text for text in texts)
+    assert joined > 10
 
 
 def test_an_import_that_fails_says_why_in_russian(

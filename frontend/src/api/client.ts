@@ -1,19 +1,22 @@
 // How the pages reach the server: typed calls, files with progress, and refusals as `Problem`s. Knows no page.
 
 import createClient from "openapi-fetch";
-import { language } from "@/words";
+import { language, unbroken } from "@/words";
 import type { components, paths } from "./schema";
 
 export type Shapes = components["schemas"];
 
 /** What the server refused and what to do about it (application/problem+json). */
 export class Problem extends Error {
+  readonly hint: string;
+
   constructor(
     readonly status: number,
     message: string,
-    readonly hint = "",
+    hint = "",
   ) {
-    super(message);
+    super(unbroken(message));
+    this.hint = unbroken(hint);
   }
 }
 

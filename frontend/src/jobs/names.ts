@@ -1,7 +1,7 @@
 // What runs, jobs and their stages are called: as their user called them, else by their number. Knows no component.
 
 import type { Shapes } from "@/api";
-import { has, language, percent, t, when } from "@/words";
+import { has, language, percent, t, unbroken, when } from "@/words";
 
 type Run = Shapes["RunCard"];
 type Job = Shapes["Job"];
@@ -36,5 +36,5 @@ export function stageOf(job: Job): string {
 /** Why a job ended as it did and what to do, in the language of the page where it can be said so. */
 export function toldOf(job: Shapes["Job"]): { error: string; hint: string } {
   const told = job.told?.[language()];
-  return { error: told?.error || (job.error ?? ""), hint: told?.hint || (job.hint ?? "") };
+  return { error: unbroken(told?.error || (job.error ?? "")), hint: unbroken(told?.hint || (job.hint ?? "")) };
 }

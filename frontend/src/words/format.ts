@@ -18,16 +18,20 @@ export function bytes(size: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   const power = size < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(size) / 3));
   const value = size / 1000 ** power;
-  return value.toLocaleString(language(), {
-    style: "unit",
-    unit: units[power],
-    unitDisplay: "short",
-    maximumFractionDigits: power === 0 || value >= 100 ? 0 : 1,
-  });
+  return value
+    .toLocaleString(language(), {
+      style: "unit",
+      unit: units[power],
+      unitDisplay: "short",
+      maximumFractionDigits: power === 0 || value >= 100 ? 0 : 1,
+    })
+    .replace(" ", "\u00a0");
 }
 
-/** A sentence of the server in which no line begins with a percent sign. */
-export const unbroken = (sentence: string): string => sentence.replaceAll(" %", "\u00a0%");
+const UNITS = /(?<=\d) (?=(?:%|ms|s|min|h|k?Hz|dB|[kKMGT]?B|px|мс|с|мин|ч|к?Гц|дБ|[кКМГТ]?Б|пикс)(?![\p{L}\d]))/gu;
+
+/** A sentence in which no line breaks between a number and its unit. `t` and refusals are so; what the server says beside them is not. */
+export const unbroken = (sentence: string): string => sentence.replaceAll(UNITS, "\u00a0");
 
 /** "0.8 s", "12 s", "3 min 20 s", "1 h 5 min". */
 export function duration(seconds: number): string {

@@ -3,6 +3,7 @@
 // A text is a string with {placeholders}, or an object of plural forms chosen by `count`.
 
 import { useSyncExternalStore } from "react";
+import { unbroken } from "./format";
 
 type Text = string | Partial<Record<Intl.LDMLPluralRule, string>>;
 type Book = Record<string, Text>;
@@ -27,10 +28,11 @@ export function t(key: string, values: Values = {}): string {
   const text = book[key];
   if (text === undefined) return key;
   const form = typeof text === "string" ? text : text[plural.select(Number(values.count ?? 0))] ?? text.other ?? key;
-  return form.replace(/\{(\w+)\}/g, (whole, name: string) => {
+  const filled = form.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
     return value === undefined ? whole : typeof value === "number" ? number.format(value) : value;
   });
+  return unbroken(filled);
 }
 
 /** Whether there is a text: for names that come from the server and may be new. */

@@ -17,7 +17,7 @@ function SamplesDialog({ project, finding, readOnly, onClose }: { project: Shape
   const suggestions = finding.suggestions ?? {};
   return (
     <Dialog title={titleOf(finding)} size="large" onClose={onClose}>
-      <p className="muted">{finding.message}</p>
+      <p className="muted">{unbroken(finding.message)}</p>
       <ul className="finding-grid">
         {list.samples.map((sample, index) => (
           <li key={sample.id}>
@@ -92,7 +92,7 @@ export function FindingItem({ project, finding, readOnly }: { project: Shapes["P
           <p>{unbroken(finding.message)}</p>
           {finding.fix && (
             <p className="small muted">
-              {t("check.advice")}: {finding.fix}
+              {t("check.advice")}: {unbroken(finding.fix)}
             </p>
           )}
         </div>

@@ -4,7 +4,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { keys, take, useFreshen, useUndo, type Shapes } from "@/api";
 import { Badge, Button, Checkbox, Dialog, Notice, Progress, Segments, Select, Table, toast, toastProblem } from "@/design";
-import { bytes, number, t } from "@/words";
+import { bytes, number, t, unbroken } from "@/words";
 import type { Importing, ImportState, Preview } from "./importing";
 import { fault, meant } from "./names";
 
@@ -127,7 +127,7 @@ function Rejects({ rejects }: { rejects: Shapes["Reject"][] }) {
         {rejects.slice(0, 200).map((reject, n) => (
           <li key={n}>
             {!reject.reason.includes(reject.path) && <strong>{reject.path}: </strong>}
-            {reject.reason}
+            {unbroken(reject.reason)}
           </li>
         ))}
       </ul>

@@ -8,7 +8,7 @@ import { api, keys, take } from "@/api";
 import { Button, ButtonLink, EmptyState, Loading, Notice } from "@/design";
 import { Announcer, isActive, JobCard, useLatest, useReadOnly } from "@/jobs";
 import { pathOf } from "@/shell/steps";
-import { language, t } from "@/words";
+import { language, t, unbroken } from "@/words";
 import { Board } from "./board";
 import { Differences } from "./differences";
 import { Pareto } from "./pareto";
@@ -69,7 +69,7 @@ export default function Compare({ project }: PageProps) {
             {rows.length === 1 && !only && <Notice>{t("compare.one")}</Notice>}
             {rows.length > 0 && (
               <>
-                {rows.length > 1 && found.data?.why && <p className="compare-why">{found.data.why}</p>}
+                {rows.length > 1 && found.data?.why && <p className="compare-why">{unbroken(found.data.why)}</p>}
                 <Board p={p} rows={rows} narrowed={only !== ""} onOnly={(ids) => go(pathOf(p, "compare") + (ids.length ? `?runs=${ids.join(",")}` : ""))} />
               </>
             )}

@@ -5,7 +5,7 @@ import type { Shapes } from "@/api";
 import { Badge, Button, Card, Table, toast } from "@/design";
 import { useReadOnly, useStart } from "@/jobs";
 import { pathOf } from "@/shell/steps";
-import { bytes, duration, number, t, when } from "@/words";
+import { bytes, duration, number, t, unbroken, when } from "@/words";
 import { Measured, Standing } from "./columns";
 
 export function Races({ p, races }: { p: string; races: readonly Shapes["Race"][] }) {
@@ -40,7 +40,7 @@ function Race({ p, race }: { p: string; race: Shapes["Race"] }) {
       <div>
         <h3>{title}</h3>
         <p className="small muted">
-          {race.why.charAt(0).toUpperCase() + race.why.slice(1)}. {race.folds && t("compare.race_folds", { folds: race.folds })}
+          {unbroken(race.why.charAt(0).toUpperCase() + race.why.slice(1))}. {race.folds && t("compare.race_folds", { folds: race.folds })}
         </p>
       </div>
       {race.rows.length > 0 && (

@@ -5,7 +5,7 @@ import { useDeferredValue, useState } from "react";
 import { api, keys, Problem, take, type Shapes } from "@/api";
 import { Button, Card, Experts, Icon, Notice } from "@/design";
 import { nameOf, usePresets, useReadOnly, useStart, type Wishes } from "@/jobs";
-import { language, t } from "@/words";
+import { language, t, unbroken } from "@/words";
 import { Advanced } from "./advanced";
 import { Presets } from "./presets";
 
@@ -36,7 +36,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
   const changed = Object.keys(wishes.wish.settings).length;
   const ready = plan.data?.ready === true && refused.length === 0 && !readOnly;
   const problems = readOnly ? [t("train.read_only")] : refused.length ? refused : plan.data && !plan.data.ready ? (plan.data.problems ?? []) : [];
-  const sentence = start.isPending ? t("train.starting") : plan.isPending ? t("train.planning") : ready && plan.data ? plan.data.sentence : t("train.cannot");
+  const sentence = start.isPending ? t("train.starting") : plan.isPending ? t("train.planning") : ready && plan.data ? unbroken(plan.data.sentence) : t("train.cannot");
 
   return (
     <Card className="train-start">
@@ -64,7 +64,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
           {ready &&
             plan.data?.notes?.map((note) => (
               <p key={note} className="muted small">
-                {note}
+                {unbroken(note)}
               </p>
             ))}
           {ready && queued && <p className="muted small">{t("train.queues")}</p>}
@@ -74,7 +74,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
       <div role="status" className="stack tight">
         {problems.map((problem) => (
           <Notice key={problem} tone="warning">
-            <p>{problem}</p>
+            <p>{unbroken(problem)}</p>
           </Notice>
         ))}
       </div>
