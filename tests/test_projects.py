@@ -1051,6 +1051,45 @@ def test_the_same_content_in_two_classes_of_an_import_is_said(project: Project) 
     assert "class bird" in seen.rejects[0].reason
 
 
+@pytest.mark.parametrize("loose", ["a.png", "z.png"], ids=["first", "last"])
+def test_a_loose_copy_never_takes_the_place_of_what_has_a_class(project: Project, loose: str) -> None:
+    bring = project.begin_import()
+    for path, number in ((loose, 500), ("bird/m.png", 500), ("fish/n.png", 501), ("cat/0.png", 0), ("b.png", 0)):
+        bring.receive(path, png(number))
+    seen = bring.preview()
+    assert (seen.duplicates, seen.twice, seen.unlabelled, seen.rejects, seen.elsewhere) == (3, 1, 0, [], [])
+    assert [(one.path, one.label, one.first, one.there) for one in seen.torn] == [(loose, "", "bird/m.png", "bird")]
+    done = bring.confirm(ImportChoice(unlabelled="dog"))
+    assert done.added == 2 and [s.label for s in project.samples[-2:]] == ["bird", "fish"]
+    assert done.words == "imported 2 samples; 2 in the project already; 1 twice in what came"
+
+
+def test_a_loose_file_beside_a_folder_of_classes_hides_none_of_them(project: Project) -> None:
+    bring = project.begin_import()
+    for number, path in enumerate(["pets/bird/1.png", "pets/fish/2.png", "3.png"]):
+        bring.receive(path, png(610 + number))
+    seen = bring.preview()
+    assert [(found.name, found.count) for found in seen.classes] == [("bird", 1), ("fish", 1)] and seen.unlabelled == 1
+
+
+def test_loose_files_of_one_name_are_all_kept(projects: Projects, project: Project) -> None:
+    """As two cameras call their photos: together, later, and before a restart."""
+    bring = project.begin_import()
+    for number in (600, 601, 600):
+        bring.receive("IMG_1.png", png(number))
+    assert bring.preview().received == ["IMG_1.png", "IMG_1 (2).png"]
+    projects, project = restart(projects, project)
+    bring = project.open_import(bring.id)
+    for number in (601, 602, 0):  # one that came already, one that is new, one that the project has
+        bring.receive("IMG_1.png", png(number))
+    seen = bring.preview()
+    assert (seen.files, seen.unlabelled, seen.duplicates) == (4, 3, 1)
+    assert bring.confirm(ImportChoice(unlabelled="dog")).added == 3
+    added = project.samples[-3:]
+    assert len({s.id for s in added}) == 3 and {s.label for s in added} == {"dog"}
+    projects.close()
+
+
 @pytest.mark.parametrize("move", [False, True])
 def test_what_is_here_in_another_class_stays_or_moves_as_was_chosen(project: Project, move: bool) -> None:
     bring = project.begin_import()

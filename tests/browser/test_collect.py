@@ -432,7 +432,7 @@ def test_samples_are_kept_for_a_test_and_what_goes_wrong_is_said(server: Server,
     page.keyboard.press("Control+a")
     page.get_by_label("Use for…").select_option("Comparing models only")
     page.get_by_text("“red” has nothing to learn from").wait_for()
-    assert page.get_by_text("partly for learning").count() == 0
+    assert until(lambda: page.get_by_text("partly for learning").count() == 0)
     page.get_by_role("link", name="Classes").click()
     red = page.locator(".class-card", has_text="red")
     red.get_by_text("6 for testing").wait_for()

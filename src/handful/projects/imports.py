@@ -22,7 +22,7 @@ from handful.files import append, to_json
 from handful.folders import left_behind
 from handful.projects import tables
 from handful.projects.archive import Archive, ArchiveError, named
-from handful.projects.contents import Incoming, Stored, facts_of, need_room, store, take_in, writing
+from handful.projects.contents import KINDS, Incoming, Stored, facts_of, need_room, store, take_in, writing
 from handful.projects.history import Action
 from handful.projects.labels import Sample
 from handful.projects.names import clean_name, relative
@@ -140,7 +140,10 @@ class Import:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     def receive(self, path: str, content: BinaryIO | bytes, size: int | None = None, table: bool = False) -> Received:
-        """Take in one file: a picture, a sound, a table or a zip of them. The same path again replaces the first.
+        """Take in one file: a picture, a sound, a table or a zip of them.
+
+        The same path again replaces the first, but for pictures and sounds of other content: photos of two cameras are called
+        the same, so the second is called NAME (2).
 
         Args:
             path: relative, as the user's folders have it; either kind of slash.
@@ -228,11 +231,12 @@ class Import:
         return entries
 
     def _note(self, entries: list[Entry]) -> Received:
-        rows = (asdict(entry) | {"reason": packed(entry.reason)} for entry in entries)
-        lines = "".join(to_json(row) + "\n" for row in rows)
         try:
             with self._lock, writing("error.import_stuck"):
                 self._check_here()
+                entries = [replace(entry, path=self._free(entry)) for entry in entries]
+                rows = (asdict(entry) | {"reason": packed(entry.reason)} for entry in entries)
+                lines = "".join(to_json(row) + "\n" for row in rows)
                 self._logged = append(self._log, lines.encode(), self._logged)
                 for entry in entries:
                     before = self._entries.get(entry.path)
@@ -249,6 +253,18 @@ class Import:
             [entry.path for entry in entries if entry.file],
             [Reject(entry.path, entry.reason) for entry in entries if entry.kind == "reject"],
         )
+
+    def _free(self, entry: Entry) -> str:
+        """Where an entry goes: its path, unless a picture or sound of other content has come by it."""
+        path, number = entry.path, 2
+        while (
+            (before := self._entries.get(path))
+            and {entry.kind, before.kind} <= {*KINDS}
+            and before.sha256 != entry.sha256
+        ):
+            at = PurePosixPath(entry.path)
+            path, number = str(at.with_stem(f"{at.stem} ({number})")), number + 1
+        return path
 
     def _discard(self, entry: Entry) -> None:
         if entry.file:

@@ -50,7 +50,8 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Torn:
-    """A received file that came in class `there` as well, as `first`: that one is taken, and this one in class `label` is not."""
+    """A received file that came in class `there` as well, as `first`: that one is taken, and this one, in class `label` or loose
+    (""), is not."""
 
     path: str
     label: str
@@ -129,8 +130,11 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Meant]
     labelled, unlabelled = [], []
     seen: dict[str, tuple[str, str]] = {}  # sample id -> path, class
     elsewhere: dict[str, Elsewhere] = {}
+    settled: set[str] = set()  # sample ids that came with the class they have here
     torn: list[Torn] = []
     duplicates = twice = 0
+    # What lies in a class comes first: a loose copy of it must not take its place and then stay out for want of a class.
+    media.sort(key=lambda e: not labels.get(e.path, Meant("")).label)
     for entry in media:
         if entry.kind != modality:
             key = "import.sound_among_pictures" if entry.kind == "audio" else "import.picture_among_sounds"
@@ -146,16 +150,18 @@ def plan(project: Project, entries: Iterable[Entry], labels: Mapping[str, Meant]
         if project.has(key):
             duplicates += 1
             there = project.sample(key).label
-            if label != there:
+            if label == there:
+                settled.add(key)
+            elif key not in settled:
                 elsewhere.setdefault(key, Elsewhere(entry.path, key, there, label))
             continue
         if key in seen:
             duplicates, twice = duplicates + 1, twice + 1
             where, there = seen[key]
             if label and label != there:
-                why = said("import.twice" if there else "import.twice_unlabelled", file=where, label=there)
-                rejects.append(Reject(entry.path, why))
-                torn += [Torn(entry.path, label, where, there)] if there else []
+                rejects.append(Reject(entry.path, said("import.twice", file=where, label=there)))
+            if there and label != there:
+                torn.append(Torn(entry.path, label, where, there))
             continue
         seen[key] = entry.path, label
         if label:
@@ -193,6 +199,7 @@ def from_folders(paths: list[str]) -> dict[str, Meant]:
     One folder that holds everything, and class folders too, is no class: people drop `photos`, not what is in it. Nor are
     `train` and `test` around the class folders, which say the part. What lies loose in an archive is of the class that the archive is called by.
     """
+    paths = [path for path in paths if "/" in path]  # what is loose says nothing of the folders beside it
     split = [path.split("/") for path in paths]
     while split and all(len(parts) > 1 for parts in split):
         if len({parts[0] for parts in split}) > 1 or all(len(parts) == 2 for parts in split):

@@ -60,7 +60,8 @@ export class Importing {
       this.id = preview.id;
       localStorage.setItem(this.key, JSON.stringify({ id: this.id, target: this.target }));
       const here = new Set(preview.received);
-      const refused = await this.sendAll(files.filter(({ path }) => !here.has(path)));
+      // Loose files are called the same as others: the server knows by their content which are new.
+      const refused = await this.sendAll(files.filter(({ path }) => !here.has(path) || !path.includes("/")));
       this.set({ phase: "waiting" });
       const found = await take(api.GET("/api/projects/{p}/imports/{i}", { params: { path: { p: this.p, i: this.id } } }));
       this.set({ phase: "preview", preview: found, refused });
