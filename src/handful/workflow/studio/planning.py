@@ -57,10 +57,12 @@ def plan(
 
 
 def foreseen(studio: Studio, rehearsals: Rehearsals, project_id: str, wish: orders.Wish) -> float | None:
-    """Seconds that a job will probably work: a training as `plan` says, a check as the last one did, else as a training does.
+    """Seconds that a job will probably work: a training as `plan` says, a check as the last one did, else each as the other.
 
     None where nothing is known; what is wrong with the wish is for the order to say.
     """
+    from handful.training.automatic import GRADIENT
+
     project = studio.project(project_id)
     if wish.kind not in ("train", "check"):
         return None
@@ -74,8 +76,10 @@ def foreseen(studio: Studio, rehearsals: Rehearsals, project_id: str, wish: orde
         return None
     if choice is None:
         return None
-    seconds = estimate(studio, project, choice, recipe)
-    return _timed(rehearsals, project, choice, recipe) if seconds is None else seconds
+    seconds = estimate(studio, project, choice, recipe) or _timed(rehearsals, project, choice, recipe)
+    if seconds is None and checks and choice.strategy not in GRADIENT:
+        return checks[-1].worked_seconds  # which reads, embeds and cross-validates as well
+    return seconds
 
 
 def _training(
