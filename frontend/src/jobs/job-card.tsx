@@ -7,7 +7,7 @@ import { Badge, Button, ButtonLink, Card, Loading, Notice, Progress, toastProble
 import { pathOf } from "@/shell/steps";
 import { bytes, duration, language, percent, t, when } from "@/words";
 import { JobLog } from "./job-log";
-import { nameOf, runName, stageOf, toldOf } from "./names";
+import { leftOf, nameOf, runName, stageOf, toldOf } from "./names";
 import "./jobs.css";
 
 // uPlot comes with the curves alone.
@@ -145,9 +145,9 @@ function Facts({ job, run }: { job: Job; run: Shapes["RunCard"] | undefined }) {
   const facts = [
     working && stageOf(job),
     working && job.share !== null && job.share !== undefined && t("train.progress", { percent: percent(job.share, 0) }),
-    job.state === "running" && job.eta_seconds !== null && job.eta_seconds !== undefined && t("train.left", { time: duration(Math.max(1, Math.round(job.eta_seconds))) }),
+    leftOf(job),
     working && job.rss_bytes && t("train.memory", { size: bytes(job.rss_bytes) }),
-    score && t("train.score_short", { value: percent(score.value), low: percent(score.low), high: percent(score.high) }),
+    score && t("train.score_short", { value: percent(score.value, 0), low: percent(score.low, 0), high: percent(score.high, 0) }),
     over(job) && job.started && job.ended && t("train.took", { time: duration(Math.max(0.1, job.ended - job.started)) }),
     over(job) && job.peak_rss_bytes && t("train.memory_peak", { size: bytes(job.peak_rss_bytes) }),
     over(job) && when(job.ended ?? job.created),

@@ -4,9 +4,9 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useRef } from "react";
 import { api, keys, take, useAbout, useJobs, type Shapes } from "@/api";
 import { Button, Notice, Progress, toast, toastProblem, type IconName } from "@/design";
-import { duration, t } from "@/words";
+import { t } from "@/words";
 import { JobActions } from "./job-card";
-import { nameOf, stageOf, toldOf } from "./names";
+import { leftOf, nameOf, stageOf, toldOf } from "./names";
 
 type NewJob = Partial<Shapes["NewJob"]> & Pick<Shapes["NewJob"], "kind">;
 
@@ -42,13 +42,12 @@ export function useLatest(p: string, kind: Shapes["Job"]["kind"], run?: string):
 export const isActive = (job: Shapes["Job"]): boolean => ["queued", "running", "pausing", "paused", "stopping"].includes(job.state);
 
 export function JobProgress({ job }: { job: Shapes["Job"] }) {
-  const left = job.state === "running" && job.eta_seconds ? t("train.left", { time: duration(Math.max(1, Math.round(job.eta_seconds))) }) : "";
   return (
     <div className="job-part">
       <Progress
         share={job.state === "queued" ? 0 : job.share}
         label={t("train.progress_of", { title: nameOf(job) })}
-        words={[job.state === "running" ? stageOf(job) : t(`train.state_${job.state}`), left].filter(Boolean).join(" · ")}
+        words={[job.state === "running" ? stageOf(job) : t(`train.state_${job.state}`), leftOf(job)].filter(Boolean).join(" · ")}
       />
       <JobActions job={job} />
     </div>

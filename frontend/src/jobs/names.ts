@@ -1,7 +1,7 @@
 // What runs, jobs and their stages are called: as their user called them, else by their number. Knows no component.
 
 import type { Shapes } from "@/api";
-import { has, language, percent, t, unbroken, when } from "@/words";
+import { duration, has, language, percent, t, unbroken, when } from "@/words";
 
 type Run = Shapes["RunCard"];
 type Job = Shapes["Job"];
@@ -14,7 +14,7 @@ export const runName = (run: Pick<Run, "name" | "number">): string => (known(run
 export const beatsChance = (score: Shapes["Score"]): boolean => typeof score.chance === "number" && score.low > score.chance;
 
 /** What tells a run from others in a list: its name, how often it is right, when it was made. */
-export const runLine = (run: Run): string => [runName(run), run.score ? t("train.right", { share: percent(run.score.value) }) : t("train.unmeasured"), when(run.created)].join(" · ");
+export const runLine = (run: Run): string => [runName(run), run.score ? t("train.right", { share: percent(run.score.value, 0) }) : t("train.unmeasured"), when(run.created)].join(" · ");
 
 export function nameOf(job: Job): string {
   const kind = t(`train.kind_${job.kind}`);
@@ -32,6 +32,9 @@ export function stageOf(job: Job): string {
   const name = has(words) ? t(words) : stage;
   return of > 1 ? t("train.step_of", { stage: name, done, of }) : name;
 }
+
+/** How long a job will go on, roughly; "" while nobody knows. */
+export const leftOf = (job: Job): string => (job.state === "running" && job.eta_seconds ? t("train.left", { time: duration(Math.max(1, Math.round(job.eta_seconds))) }) : "");
 
 /** Why a job ended as it did and what to do, in the language of the page where it can be said so. */
 export function toldOf(job: Shapes["Job"]): { error: string; hint: string } {

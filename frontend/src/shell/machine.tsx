@@ -5,8 +5,8 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { unfinished, useJobs, useMemory, useProjects, type Shapes } from "@/api";
 import { applyTheme, Badge, Dialog, Icon, Menu, Meter, Progress, theme, type Theme } from "@/design";
-import { nameOf, stageOf } from "@/jobs/names";
-import { bytes, duration, language, languages, percent, speak, t, type Language } from "@/words";
+import { leftOf, nameOf, stageOf } from "@/jobs/names";
+import { bytes, language, languages, percent, speak, t, type Language } from "@/words";
 import { pathOf } from "./steps";
 
 type Job = Shapes["Job"];
@@ -21,7 +21,7 @@ function JobLine({ job, project }: { job: Job; project: string }) {
       <Progress
         share={job.state === "queued" ? 0 : job.share}
         label={nameOf(job)}
-        words={[project, stageOf(job), job.eta_seconds ? t("shell.left", { time: duration(job.eta_seconds) }) : ""].filter(Boolean).join(" · ")}
+        words={[project, stageOf(job), leftOf(job)].filter(Boolean).join(" · ")}
       />
     </li>
   );

@@ -6,8 +6,9 @@ export function number(value: number, digits = 0): string {
   return value.toLocaleString(language(), { maximumFractionDigits: digits });
 }
 
-/** A share 0 to 1 as a percentage, as reports write it: nothing but all and none is shown as 100 and 0. */
+/** A share 0 to 1 as a percentage, as reports write it: nothing but all and none is shown as 100 and 0, also in whole percents. */
 export function percent(share: number, digits = 1): string {
+  if (digits === 0 && share > 0 && share < 1 && [0, 100].includes(Math.round(share * 100))) return percent(share);
   const least = 10 ** -(digits + 2);
   const shown = share > 0 && share < 1 ? Math.min(Math.max(share, least), 1 - least) : share;
   const text = shown.toLocaleString(language(), { style: "percent", minimumFractionDigits: 0, maximumFractionDigits: digits });

@@ -6,9 +6,9 @@ import { useLocation } from "wouter";
 import { api, keys, take, unfinished, useAbout, useJobs, type Shapes } from "@/api";
 import type { PageProps } from "@/app";
 import { Button, ButtonLink, Card, EmptyState, Icon, Loading, Notice, Progress, Tabs, toastProblem } from "@/design";
-import { stageOf, toldOf } from "@/jobs";
+import { leftOf, stageOf, toldOf } from "@/jobs";
 import { pathOf } from "@/shell/steps";
-import { duration, t, when } from "@/words";
+import { t, when } from "@/words";
 import { FindingItem } from "./finding";
 import { severities, severityIcon, type Finding } from "./kinds";
 import { MapView } from "./map-view";
@@ -26,7 +26,7 @@ function Working({ job }: { job: Job }) {
       toastProblem(error);
     });
   };
-  const words = [stageOf(job), job.eta_seconds ? t("shell.left", { time: duration(job.eta_seconds) }) : ""].filter(Boolean).join(" · ");
+  const words = [stageOf(job), leftOf(job)].filter(Boolean).join(" · ");
   return (
     <Card className="check-working" aria-label={t("check.working")}>
       <div className="row apart">
@@ -127,7 +127,7 @@ function FindingsView({ project, found, readOnly, onRun }: { project: Shapes["Pr
       <Skipped rows={found.skipped ?? []} />
       {found.findings.length > 0 && (
         <div className="row">
-          <ButtonLink icon="train" href={pathOf(project.id, "train")}>
+          <ButtonLink look={found.fresh && found.findings.every(({ severity }) => severity === "note") ? "primary" : "plain"} icon="train" href={pathOf(project.id, "train")}>
             {t("check.to_train")}
           </ButtonLink>
         </div>

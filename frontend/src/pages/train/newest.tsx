@@ -9,12 +9,12 @@ import { number, percent, t, when } from "@/words";
 
 export function Newest({ project, run }: { project: Shapes["Project"]; run: Shapes["RunCard"] }) {
   const score = run.score;
-  const said = score && t("train.score_said", { value: percent(score.value), low: percent(score.low), high: percent(score.high), n: score.n, sure: percent(0.95, 0) });
+  const said = score && t("train.score_said", { value: percent(score.value, 0), low: percent(score.low, 0), high: percent(score.high, 0), n: score.n, sure: percent(0.95, 0) });
   const chance = score?.chance ?? undefined;
   return (
     <Card className="train-newest">
       <div className="train-newest-score">
-        {score ? <span className="train-newest-value number">{percent(score.value)}</span> : <span className="train-newest-value">–</span>}
+        {score ? <span className="train-newest-value number">{percent(score.value, 0)}</span> : <span className="train-newest-value">–</span>}
         {score && said && <IntervalBar value={score.value} low={score.low} high={score.high} chance={chance} label={said} />}
       </div>
       <div className="train-newest-words">

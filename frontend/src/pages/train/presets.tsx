@@ -42,7 +42,7 @@ export function Presets({ presets, chosen, onChoose, onClose }: Props) {
                   <span className="train-preset-name">{preset.title}</span>
                   {preset.race && <Badge icon="compare">{t("train.preset_race")}</Badge>}
                 </span>
-                <span className="small">{preset.summary}</span>
+                <span className="small train-preset-summary">{preset.summary}</span>
                 <span className="small muted">{t("train.preset_settings", { list: preset.sets.join("; ") })}</span>
               </button>
             </li>

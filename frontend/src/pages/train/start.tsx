@@ -59,7 +59,7 @@ export function Start({ project, wishes, queued, elsewhere }: Props) {
           </span>
         </button>
         <div className="train-start-about" id="train-why">
-          <p className="number">{t("train.has", { classes: project.classes.length, count: project.samples })}</p>
+          <p className="number">{`${t("train.has_classes", { count: project.classes.length })}, ${t("train.samples", { count: project.samples, n: project.samples })}`}</p>
           {ready && plan.data?.why && <p className="muted small">{t("train.reason", { why: plan.data.why })}</p>}
           {ready &&
             plan.data?.notes?.map((note) => (

@@ -35,7 +35,7 @@ export function Headline({ detail, result, onOpen }: { detail: Shapes["RunDetail
       {score ? (
         <div className="understand-headline-score">
           <p className="understand-headline-value number">
-            {percent(score.value)} <span className="understand-headline-metric">{score.metric === "accuracy" ? t("understand.accuracy") : score.metric}</span>
+            {percent(score.value, 0)} <span className="understand-headline-metric">{score.metric === "accuracy" ? t("understand.accuracy") : score.metric}</span>
           </p>
           <IntervalBar large value={score.value} low={score.low} high={score.high} chance={guess} label={said(score)} />
           <p className="understand-headline-scale small muted number">
