@@ -437,6 +437,20 @@ def test_flipped_labels_come_first() -> None:
     assert rows[0]["file"] in finding.message and f"({rows[0]['confidence']:.2f})" in finding.message
 
 
+def test_what_a_witness_confirms_is_not_doubted() -> None:
+    """A model that knows the speaker confirms the label, or says nothing (NaN), or doubts it as well."""
+    probabilities, given, wrong = blobs(12)
+    files = [f"{i}.jpg" for i in range(120)]
+    before = [row["file"] for row in labels.doubtful(files, given, ["a", "b", "c"], probabilities) or []]
+    backed, silent, doubting = (int(file[:-4]) for file in before[:3])
+    witness = probabilities.copy()
+    witness[backed] = np.eye(3)[given[backed]]
+    witness[silent] = np.nan
+    after = [row["file"] for row in labels.doubtful(files, given, ["a", "b", "c"], probabilities, witness) or []]
+    assert after == [file for file in before if file != f"{backed}.jpg"]
+    assert {f"{silent}.jpg", f"{doubting}.jpg"} <= set(after)
+
+
 def test_right_labels_and_untested_samples_are_not_doubted() -> None:
     probabilities, given, _ = blobs(0)
     probabilities[3] = np.nan

@@ -50,7 +50,11 @@ def confirmed(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def doubtful(
-    files: Sequence[str], labels: np.ndarray, names: Sequence[str], probabilities: np.ndarray
+    files: Sequence[str],
+    labels: np.ndarray,
+    names: Sequence[str],
+    probabilities: np.ndarray,
+    witness: np.ndarray | None = None,
 ) -> list[dict[str, Any]] | None:
     """The rows `doubtful` of run.json, most suspicious first: {"file", "label", "suggested", "given", "confidence"}.
 
@@ -60,6 +64,7 @@ def doubtful(
     Args:
         labels: int [n], as given.
         probabilities: float [n, classes], out of fold, the mean over repeats; NaN where a sample was never tested.
+        witness: as `probabilities`, of other models; a label that is the likeliest to them is not doubted. NaN: they say nothing.
     """
     known = np.isfinite(probabilities).all(axis=1)
     if not known.any():
@@ -68,12 +73,13 @@ def doubtful(
         return None
     limits = thresholds(probabilities[known], labels[known])
     order = ranking(probabilities, labels)
+    backed = np.zeros(len(labels), bool) if witness is None else margins(witness, labels) > 0
     rows = []
     for i in order[known[order]]:
         found, given = probabilities[i], int(labels[i])
         sure = np.where(found >= limits, found, -1.0)
         other = int(sure.argmax())
-        if sure[other] < 0 or other == given or found[given] >= min(limits[given], found[other]):
+        if backed[i] or sure[other] < 0 or other == given or found[given] >= min(limits[given], found[other]):
             continue
         rows.append(
             {

@@ -133,6 +133,7 @@ def _by_model(
     try:
         trial = Trial(quick, Teller(progress=teller.progress), dataset)
         trial.prepare()
-        return studies.likely_wrong(trial, trial.evaluate()), []
+        scored = trial.evaluate()
+        return studies.likely_wrong(trial, scored, studies.at_random(trial)), []
     except HandfulError as error:
         return skip(error.message, error.hint)
