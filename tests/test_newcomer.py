@@ -557,3 +557,27 @@ def test_a_bundle_explains_and_proves_itself(run: Path, photos: Path, tmp_path: 
     model = Predictor.load(run)
     unsure = [p.file for p in model.predict([str(tmp_path / "grey.png"), str(tmp_path / "noise.png")]) if p.unknown]
     assert [line.split(": ")[0] for line in done.stderr.splitlines()] == unsure
+
+
+# -- hardly any samples ------------------------------------------------------------------------------------------------
+
+
+def test_three_photos_a_class_are_warned_of_at_once_and_in_the_report(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", per_class=3)
+    done = handful("train", folder, "--weights", "none", "--repeats", 1, "--run", tmp_path / "run")
+    lines = done.stderr.splitlines()
+    assert lines[0] == "6 pictures in 2 classes (green 3, red 3)"
+    assert lines[1].startswith("warning: fewer than 5 samples of green, red: ") and "add 12 or more" in lines[1]
+    advised = done.stdout.split("What to do next\n")[1].splitlines()[0]
+    assert "green, red" in advised and "hardly worth anything: add 12 or more of each" in advised
+    found = [f for f in Run.open(tmp_path / "run").result["findings"] if f["name"] == "few"]
+    assert len(found) == 2 and all("hardly worth anything" in f["message"] for f in found)
+    assert "hardly worth anything" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    handful("report", tmp_path / "run", "--lang", "ru")
+    assert "почти ничего не значат" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_enough_photos_are_not_warned_of(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", per_class=5)
+    done = handful("train", folder, "--weights", "none", "--repeats", 1, "--run", tmp_path / "run")
+    assert "hardly worth" not in done.stderr + done.stdout

@@ -17,6 +17,7 @@ from handful.errors import FileError
 from handful.words import Sentence, unpacked
 
 FEW = 5  # samples of a class below which nothing can be said of it
+ENOUGH = 15  # of a class, with which a first figure says something
 UNEVEN = 5.0  # largest class by smallest
 NAMED = 3  # files that a message names; a finding lists all
 
@@ -120,11 +121,18 @@ def _cluster(members: Sequence[Sample], kind: str, severity: Severity, name: str
     return findings or [Finding(kind, severity, name, values, files)]
 
 
+def too_few_of(samples: Iterable[Sample]) -> dict[str, Any]:
+    """The classes of which there are fewer than `few` samples, and how many `more` of each would do; {} where there are none."""
+    counts = Counter(sample.label for sample in samples)
+    short = {name: n for name, n in sorted(counts.items()) if n < FEW}
+    return {"names": list(short), "few": FEW, "more": ENOUGH - min(short.values())} if short else {}
+
+
 def too_few(samples: Sequence[Sample]) -> list[Finding]:
     """Classes with too few samples, and lop-sided data."""
     counts = Counter(sample.label for sample in samples)
     findings = [
-        Finding("too-few", "warning", "few", {"name": name, "n": n, "more": FEW * 3 - n})
+        Finding("too-few", "warning", "few", {"name": name, "n": n, "more": ENOUGH - n})
         for name, n in sorted(counts.items())
         if n < FEW
     ]

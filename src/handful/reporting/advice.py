@@ -24,6 +24,7 @@ POOR_CALIBRATION = 0.1
 SMALL_ECE = 0.03  # below, nobody would notice
 POOR_NOVELTY = 0.5  # share of unknown things that pass as known
 CLASSES_NAMED = 2
+FEW_NAMED = 5  # classes with hardly any samples
 SHORTCUT_CLASSES = 5  # named, of those that a shortcut tells apart
 
 
@@ -54,8 +55,13 @@ def _about_data(result: dict[str, Any]) -> list[Sentence]:
     urgent = [finding for finding in findings if finding.get("severity") == "error"]
     # What has a line of its own is not counted a second time.
     told = {kind for kind, key in (("wrong-label", "doubtful"), ("shortcut", "shortcuts")) if result.get(key)}
+    few = [finding.get("values") or {} for finding in findings if finding.get("name") == "few"]
     warnings = [f for f in findings if f.get("severity") == "warning" and f.get("kind") not in told | {"leak"}]
+    warnings = [finding for finding in warnings if finding.get("name") != "few"]
     found = []
+    if few:  # nothing else that is said of the model is worth more than this
+        names = [Name(str(row.get("name"))) for row in few[:FEW_NAMED]] + [Name("...")] * (len(few) > FEW_NAMED)
+        found.append(Sentence("advice.few", {"names": names, "more": max(int(row.get("more", 0)) for row in few)}))
     for finding in findings:  # a figure that may be far too good comes first
         if finding.get("kind") == "leak" and finding.get("severity") == "warning":
             message, fix = finding_said(finding)

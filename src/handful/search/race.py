@@ -32,7 +32,7 @@ from handful.search.costs import measure
 from handful.training.automatic import CONCERNS, belonging
 from handful.training.evaluation import Scored
 from handful.training.record import reset_peak_memory
-from handful.training.trial import Prepared, Trial, summary
+from handful.training.trial import Prepared, Trial, announce
 from handful.words import both, packed, said, unpacked
 
 _BEHIND = 0.01  # p value of the paired test at which a row is given up before its folds are complete
@@ -92,7 +92,7 @@ class Race:
         found = load_data(
             r.data, modality=r.modality, labels=r.labels, pattern=r.pattern, classes=r.classes, per_class=r.per_class, seed=r.seed
         )  # fmt: skip
-        self.teller.say(summary(found))
+        announce(found, self.teller.say)
         return found
 
     @cached_property

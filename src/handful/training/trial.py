@@ -12,7 +12,7 @@ from functools import reduce
 
 import numpy as np
 
-from handful.audit.doctor import duplicates, from_facts, too_few, unreadable
+from handful.audit.doctor import duplicates, from_facts, too_few, too_few_of, unreadable
 from handful.audit.parts import apart, untrained
 from handful.audit.sources import from_metadata
 from handful.config import Recipe
@@ -66,7 +66,7 @@ class Trial:
             self.dataset = self.dataset.without({file for found in unfit for file in found.files}, tuple(unfit))
             _enough([s for s in self.dataset.samples if s.split != "test"], self.dataset, self.dataset.findings)
             if dataset is None:
-                self.teller.say(summary(self.dataset))
+                announce(self.dataset, self.teller.say)
             frontend = _frontend(recipe, self.dataset)
         self.choice = automatic.choose(recipe, frontend, self.teller.say)
         self.frontend = self.choice.model.suited(frontend, recipe.features, recipe.n_mels)
@@ -138,6 +138,13 @@ def _undecided(samples: Sequence[Sample]) -> set[str]:
 
 def _and(first: str, then: str) -> str:
     return said("import.and", first=first, then=then)
+
+
+def announce(dataset: Dataset, say: Callable[[str], None]) -> None:
+    """Say what was found, and before anything takes time, when it is too little for figures to be worth much."""
+    say(summary(dataset))
+    if few := too_few_of(s for s in dataset.samples if s.split != "test"):
+        say(said("say.warning", what=said("say.few", **few)))
 
 
 def summary(dataset: Dataset) -> Said:
