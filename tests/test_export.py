@@ -17,6 +17,7 @@ import pytest
 
 import handful
 import handful.reporting
+from handful import words
 from handful.errors import ExportError, HandfulError
 from handful.exporting import (
     CARRIED,
@@ -396,6 +397,8 @@ def test_answers_that_hardly_change_are_enough_where_confidences_do(
     row = export(Run.open(net_run.path), "int8", tmp_path, Order(say=said.append))
     assert any("mixed precision" in line for line in said)
     assert row.drop and row.drop["right"] == row.drop["right_fp32"] and "confidences differ" in row.notes[0]
+    assert f"warning: {row.notes[0]}" in said, "whoever follows the export is told, too"
+    assert "уверенность иная, чем в fp32" in words.retold(row.notes[0], words.load("ru"))
 
 
 # -- benchmark ---------------------------------------------------------------------------------------------------------

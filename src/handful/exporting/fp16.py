@@ -43,7 +43,7 @@ class Fp16(Onnx):
             chosen = names[: max(1, round(share * len(names)))]
             atomic_write(path, _halved(proto, chosen))
             if len(chosen) < len(names):
-                notes = (f"the largest {len(chosen)} of {len(names)} layers in fp16: all would change answers",)
+                notes = (said("export.partly_fp16", n=len(chosen), of=len(names)),)
             if agreement(expected, self.open(path).answers(files))[0] <= self.tolerance:
                 break
         return Written(path, notes)

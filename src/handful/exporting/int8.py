@@ -83,7 +83,8 @@ class Int8(Onnx):
             path, drop = _best(quantiser, trained, measured, order)
             atomic_write(folder / self.file, _told(path, run, trained.metadata, drop["error"]))
         if drop["error"] > MAX_CHANGE:
-            notes.append(f"confidences differ from fp32: logits change by up to {drop['error']:.0%} of their spread")
+            notes.append(said("export.other_confidences", change=Number(drop["error"], "percent")))
+            order.say(said("say.warning", what=notes[-1]))
         return Written(folder / self.file, tuple(notes), drop)
 
 
