@@ -150,6 +150,32 @@ def test_one_line_is_printed_and_sigterm_drains(photo_run: Any, files: list[byte
         assert process.stdout and process.stdout.read() == ""
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_what_is_cut_off_is_counted_in_one_line(photo_run: Any, signals: int) -> None:
+    """Bodies that never come whole: there is a limit to the patience, and a second Ctrl-C ends it at once."""
+    drain = 1 if signals == 1 else 600
+    code = f"import handful.web.server as s; s.DRAIN_S = {drain}; s.serve({str(photo_run.path)!r}, port=0)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    port = re.search(r":(\d+)$", process.stdout.readline().strip())
+    assert port
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc"
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", int(port[1]))))
+            connection.sendall(head)
+        figures = Client(int(port[1]))
+        while b"handful_received_bytes_total 6\n" not in figures("GET", "/metrics").body:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        if signals == 2:
+            time.sleep(0.7)
+            process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    when = "after 1 s" if signals == 1 else "at once"
+    assert said.splitlines() == [f"handful: stopped {when}: 2 answers were cut off"]
+
+
 def test_stopping_is_said_before_it_is_done(photo_run: Any) -> None:
     with serving(photo_run.path) as (process, client, _):
         assert client("GET", "/v2/health/ready").json == {"ready": True}

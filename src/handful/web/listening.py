@@ -6,6 +6,8 @@ slow clients; nothing of what is asked.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import gc
 import ipaddress
@@ -14,6 +16,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -28,6 +31,7 @@ from handful.web.guard import LOOPBACK
 
 MAX_CONNECTIONS = 1000
 MIN_TOKEN = 16
+_CUT_S = 2.0  # for what is cut off to end
 
 
 class _Connection(H11Protocol):
@@ -59,12 +63,13 @@ class _Connection(H11Protocol):
 
 
 class _Loop(uvicorn.Server):
-    """uvicorn's loop with a stop in two steps."""
+    """uvicorn's loop with a stop in two steps, and an end of what does not end by itself."""
 
-    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None], notice: float) -> None:
+    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None], notice: float, drain: float) -> None:
         super().__init__(config)
         self._leaving = leaving
         self._notice = notice
+        self._drain = drain
         self._leave_at = float("inf")
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -82,6 +87,24 @@ class _Loop(uvicorn.Server):
         if time.monotonic() >= self._leave_at:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was begun, as long as there is time; what is cut off then is counted in one line."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(super().shutdown(sockets), self._drain)
+        late = set(self.server_state.tasks)
+        if not late:
+            return
+        log = logging.getLogger("uvicorn.error")
+        level = log.level
+        log.setLevel(logging.CRITICAL + 1)  # each answer that is cut off would be a traceback
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late, timeout=_CUT_S)
+        log.setLevel(level)
+        number = "1 answer was" if len(late) == 1 else f"{len(late)} answers were"
+        when = "at once" if self.force_exit else f"after {self._drain:.0f} s"
+        print(f"handful: stopped {when}: {number} cut off", file=sys.stderr, flush=True)
 
 
 class Listener:
@@ -107,9 +130,9 @@ class Listener:
         connection = type("Connection", (_Connection,), {"head_s": silence})
         config = uvicorn.Config(
             application, loop="asyncio", http=connection, ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, proxy_headers=False, timeout_keep_alive=15, timeout_graceful_shutdown=max(1, int(drain)),
+            server_header=False, proxy_headers=False, timeout_keep_alive=15,
         )  # fmt: skip
-        self._loop = _Loop(config, leaving, notice)
+        self._loop = _Loop(config, leaving, notice, drain)
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
