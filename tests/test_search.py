@@ -110,6 +110,40 @@ def test_what_has_no_time_left_is_listed_and_not_ranked(photos: Path, tmp_path: 
     assert all("budget" in row["why"] for row in board["unfinished"])
 
 
+def _trained(tmp_path: Path, budget: float | None, epochs: int = 2) -> Race:
+    pytest.importorskip("torch")
+    photos = write_photos(tmp_path / "photos", per_class=6, size=32)
+    recipe = resolve({"data": str(photos), "repeats": 1, "epochs": epochs, "input_size": 32})
+    return Race(recipe, candidates(["small_cnn"], ["scratch"], {}), tmp_path / "race", budget)
+
+
+@pytest.mark.slow
+def test_no_fold_begins_that_cannot_end_in_time(tmp_path: Path) -> None:
+    """By the time that the folds before it took, here 1,000 s: with 500 s left none begins, with 2,000 s it does."""
+    _trained(tmp_path, None).run()
+    (place,) = (tmp_path / "race" / "units").iterdir()
+    for later in sorted(place.glob("r0f*.json"))[1:]:
+        later.unlink()
+    (first,) = place.glob("r0f*.json")
+    first.write_text(json.dumps(json.loads(first.read_text()) | {"seconds": 1000.0}))
+    board = _trained(tmp_path, 1500.0).run()
+    assert [(row["folds_done"], row["of"]) for row in board["unfinished"]] == [(1, 5)]
+    assert "the budget ended" in board["unfinished"][0]["why"] and len(list(place.glob("r0f*.json"))) == 1
+    assert len(_trained(tmp_path, 3000.0).run()["rows"]) == 1
+
+
+@pytest.mark.slow
+def test_no_epoch_begins_that_cannot_end_in_time_but_the_last_one_counts(tmp_path: Path) -> None:
+    slow = {"two": 2, "one": 1}
+    for name, epochs in slow.items():
+        made = _trained(tmp_path / name, 500.0, epochs)
+        with made.opened():
+            (standing,) = made.standings.values()
+            standing.epochs += [1000.0] * 9  # as long as they seemed to take
+            made.go(standing, 0)
+            assert len(standing.logits) == (5 if epochs == 1 else 0)
+
+
 @pytest.mark.slow
 def test_hopeless_trainings_are_given_up(tmp_path: Path) -> None:
     """A network that has hardly trained loses against a probe that is right on these coloured pictures."""

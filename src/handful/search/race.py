@@ -40,7 +40,7 @@ _SIZE = {"model", "strategy", "parameters", "latency_ms", "bytes"}  # without wh
 
 
 class OutOfBudget(Exception):
-    """The budget ended inside a training."""
+    """The budget has ended, or what comes next would take longer than what is left of it."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Race:
 
     def __init__(
         self, recipe: Recipe, entered: Sequence[Candidate], folder: Path | None, budget: float | None, teller: Teller | None = None,
-        kind: dict[str, Any] | None = None,
+        kind: dict[str, Any] | None = None, began: float | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -76,13 +76,14 @@ class Race:
             folder: of the race; None: below the data folder, the same one for the same race.
             budget: seconds for all of it together, over all starts; None: no limit.
             kind: what else tells this race from others, where candidates are entered on the way.
+            began: reading of `time.perf_counter` from which the budget counts, where something was done for the race before.
         """
         self.recipe, self.entered, self.budget = recipe, list(entered), budget
         self.teller = teller or Teller()
         self.standings: dict[str, Standing] = {}
         self.spent = 0.0
         self._since = 0.0
-        self._given, self._kind = folder, kind or {}
+        self._given, self._kind, self._began = folder, kind or {}, began
 
     # -- what all share --------------------------------------------------------------------------------------------
 
@@ -139,13 +140,19 @@ class Race:
 
     def _trial(self, candidate: Candidate) -> Trial:
         def check(*_: Any, **event: Any) -> None:
+            due = 0.0
             if event.get("event") == "epoch":
-                self.standings[candidate.id].epochs.append(event["seconds"])
-            if self.left() <= 0:
+                epochs = self.standings[candidate.id].epochs
+                epochs.append(event["seconds"])
+                if event["epoch"] == event["epochs"]:
+                    return  # what is trained may as well be counted
+                due = float(np.median(epochs))
+            if self.left() <= due:
                 raise OutOfBudget
 
         def progress(stage: str, done: int, of: int) -> None:
-            check()
+            if done < of:
+                check()
             if self.teller.progress:
                 self.teller.progress(stage, done, of)
 
@@ -180,7 +187,7 @@ class Race:
             RunError: something else lies there.
             BusyError: another process holds it.
         """
-        started = time.perf_counter()
+        started = self._began or time.perf_counter()
         text, path = to_json(self.about()), self.folder / "race.json"
         where = shown(str(self.folder))
         if path.is_file():
@@ -293,7 +300,7 @@ class Race:
         if standing.why or (self.has(standing, row) and standing.size):
             return
         name = standing.candidate.name
-        if self.left() <= 0:
+        if self.left() <= (standing.cost() if row else 0):  # a further row takes as long as the first
             return
         try:
             reset_peak_memory()
@@ -336,6 +343,8 @@ class Race:
         for done, fold in enumerate(parts):
             if (row, fold) in standing.logits and standing.size:
                 continue
+            if self.left() <= float(np.mean(list(standing.seconds.values()) or 0)):
+                raise OutOfBudget
             start = time.perf_counter()
             held = (folds == fold)[None]
             logits = trial.strategy.rehearse(p.labels, p.groups, len(p.names), ~held, held)

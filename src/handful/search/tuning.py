@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,7 @@ class Tuning:
         Raises:
             MissingExtra: Optuna is not installed.
         """
+        began = time.perf_counter()
         self._optuna = optional("optuna", "tune", "handful tune")
         self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
         given = read_space(space)
@@ -166,7 +168,7 @@ class Tuning:
         self.baseline = Candidate((("model", first.choice.model.name), ("strategy", self.strategy)))
         shared = recipe.model_copy(update={"model": "auto", "strategy": "auto"})
         kind = {"space": {name: repr(part) for name, part in self.space.items()}, "strategy": self.strategy}
-        self.race = Race(shared, [self.baseline], folder, budget, teller, kind)
+        self.race = Race(shared, [self.baseline], folder, budget, teller, kind, began)
         self.race.dataset = first.dataset
 
     # -- proposals -------------------------------------------------------------------------------------------------

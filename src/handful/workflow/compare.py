@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def compare(
     from handful.errors import UsageError
     from handful.search import STRATEGIES, Race, candidates, default_models
 
+    began = time.perf_counter()
     own = {"models", "strategies", "vary", "budget"}  # a preset may bring the race's own settings
     given = {key: value for layer in layers for key, value in layer.items() if key in own}
     recipe = resolve(*({k: v for k, v in layer.items() if k not in own} for layer in layers), {
@@ -63,7 +65,7 @@ def compare(
     limit = seconds(str(limit)) if limit is not None else None
     shared = recipe.model_copy(update={"model": "auto", "strategy": "auto"})
     folder = Path(run).expanduser().absolute() if run else None
-    race = Race(shared, entered, folder, limit, teller)
+    race = Race(shared, entered, folder, limit, teller, began=began)
     return save(race.run(), lang)
 
 
