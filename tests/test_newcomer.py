@@ -503,7 +503,7 @@ def test_a_long_stage_is_heard_of_without_a_terminal(
         screen.progress("embed", second, 36)
     screen.progress("embed", 36, 36)
     assert capsys.readouterr().err.splitlines() == [
-        "320 sounds", "embed: 12 of 36", "embed: 24 of 36", "embed: 36 done",
+        "320 sounds", "embed: 4 of 36", "embed: 16 of 36", "embed: 28 of 36", "embed: 36 done",
     ]  # fmt: skip
 
     class Over:
@@ -515,7 +515,13 @@ def test_a_long_stage_is_heard_of_without_a_terminal(
             return now > 100
 
     screen._beat(Over())  # type: ignore[arg-type]
-    assert capsys.readouterr().err.splitlines() == ["still working, 10 s", "still working, 20 s", "still working, 40 s"]
+    assert capsys.readouterr().err.splitlines() == [
+        "still working, 3 s", "still working, 10 s", "still working, 20 s", "still working, 40 s",
+    ]  # fmt: skip
+    now = 0.0
+    screen.progress("train", 1, 9)
+    screen._beat(Over())  # type: ignore[arg-type]
+    assert capsys.readouterr().err.splitlines()[0] == "train: 1 of 9"
     Screen(True, True).progress("embed", 1, 1)
     assert capsys.readouterr().err == ""
 

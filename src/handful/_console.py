@@ -21,7 +21,8 @@ from typing import Any
 
 from handful.words import Said, load, packed, said, shown
 
-SILENCE_S = 10.0  # of silence at most, while something is being done
+FIRST_S = 3.0  # until something is said of what takes longer
+SILENCE_S = 10.0  # of silence after that, while steps are counted
 EVENT_S = 0.2  # between two events of one stage at least
 
 
@@ -68,6 +69,7 @@ class Screen:
         self.bars = bars and not quiet and sys.stderr.isatty()
         self._drawn = 0.0
         self._stage = ("", 0, 0)
+        self._told = ""  # the stage of which a step was said last
         self._open = False  # a bar that is not at its end stands on the line
         self._spoke = self._began = time.monotonic()
         self._over: threading.Event | None = None
@@ -75,6 +77,7 @@ class Screen:
 
     def say(self, line: str) -> None:
         """One line, on a line of its own."""
+        self._told = ""
         self._events.say(line)
         self._print(line)
 
@@ -99,8 +102,9 @@ class Screen:
         if not self.bars:
             if done == of:
                 self.say(said("say.stage_done", stage=_named(stage), n=of))
-            elif now - self._spoke >= SILENCE_S:
+            elif now - self._spoke >= (SILENCE_S if self._told == stage else FIRST_S):
                 self.say(said("say.stage", stage=_named(stage), done=done, of=of))
+                self._told = stage
             return
         if done < of and now - self._drawn < 0.1:
             return
@@ -121,12 +125,13 @@ class Screen:
 
     def _beat(self, over: threading.Event) -> None:
         """Fitting heads or drawing a report has no steps to count: say at least that it goes on, more and more rarely."""
-        wait = SILENCE_S
+        wait = FIRST_S
         heard = self._spoke
         while not over.wait(0.5):
             if self._spoke != heard:
-                heard, wait = self._spoke, SILENCE_S
-            if time.monotonic() - heard < wait:
+                heard, wait = self._spoke, FIRST_S
+            # A bar that is seen, or a stage that was heard of, needs no word so soon.
+            if time.monotonic() - heard < max(wait, SILENCE_S if self._open or self._told else 0.0):
                 continue
             stage, done, of = self._stage
             seconds = f"{time.monotonic() - heard:.0f}"
@@ -138,7 +143,8 @@ class Screen:
             self._events.say(what)
             print(("\n" if self._open else "") + what, file=sys.stderr, flush=True)
             self._open = False
-            wait += max(SILENCE_S, wait)
+            self._told = stage if done < of else ""
+            wait = max(SILENCE_S, 2 * wait)
 
 
 def _named(stage: str) -> str:
