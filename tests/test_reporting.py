@@ -18,7 +18,7 @@ from handful import reporting
 from handful.errors import RunError, UsageError
 from handful.files import shown
 from handful.metrics.intervals import wilson
-from handful.reporting import advice, evidence, figures, leaderboard, page, terminal, words
+from handful.reporting import advice, evidence, figures, leaderboard, page, terminal, trust, words
 from handful.words import LOCALES
 
 PAYLOADS = [
@@ -500,6 +500,17 @@ def test_a_missing_part_is_left_out(tmp_path: Path, key: str, value: str | None)
     dom = read(run)
     assert "None" not in dom.all_text and "undefined" not in dom.all_text.lower()
     assert terminal.lines(json.loads((run / "run.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("below", "classes", "mute"), [(0.5, 2, True), (0.503, 2, True), (0.53, 2, False), (0.5, 3, False)]
+)
+def test_a_threshold_below_which_nothing_can_lie_is_said(below: float, classes: int, mute: bool) -> None:
+    result = {"classes": ["a", "b", "c"][:classes], "unknown": {"below": below, "false_alarm": rate(0.0, 0.0, 0.1)}}
+    found = trust.unknown(result)
+    assert found and bool(found["mute"]) is mute
+    if mute:
+        assert "no answer is less sure than 50 %" in words.load("en").say(found["mute"])
 
 
 def test_a_file_of_unknown_class_is_explained_without_judging_it(tmp_path: Path) -> None:

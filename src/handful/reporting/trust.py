@@ -175,7 +175,17 @@ def unknown(result: dict[str, Any]) -> dict[str, Any] | None:
         summary = Sentence("unknown.unmeasured")
     two = not miss and len(result.get("classes") or []) == 2
     why = Sentence("unknown.two") if two else words.told_why(found)
-    return {**numbers, "alarm": alarm, "miss": miss, "rows": rows, "why": why, "summary": summary}
+    return {
+        **numbers, "alarm": alarm, "miss": miss, "rows": rows, "why": why, "mute": _mute(found, result), "summary": summary
+    }  # fmt: skip
+
+
+def _mute(found: dict[str, Any], result: dict[str, Any]) -> Sentence | None:
+    """Where the threshold lies at what the largest of the probabilities is at least: next to nothing is below."""
+    classes, below = len(result.get("classes") or []), found.get("below")
+    if not classes or below is None or round(below - 1 / classes, 2) > 0:
+        return None
+    return Sentence("unknown.mute", {"n": classes, "least": Number(1 / classes, "percent")})
 
 
 def curve(result: dict[str, Any]) -> dict[str, Any] | None:

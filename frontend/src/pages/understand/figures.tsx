@@ -14,6 +14,8 @@ export function Figures({ result, named }: { result: Result; named: Record<strin
   const { unknown, sets, leak, shortcuts = [], per_group: groups = {}, score } = result;
   const alarm = unknown?.false_alarm;
   const miss = unknown?.miss;
+  const classes = result.classes?.length ?? 0;
+  const mute = classes > 0 && unknown?.below !== undefined && Math.round(100 * (unknown.below - 1 / classes)) <= 0; // the largest share is at least 1 / classes
   const ranked = Object.entries(groups).filter(([name]) => name).sort(([, a], [, b]) => a.accuracy - b.accuracy);
   const weakest = ranked[0];
   const parts = [
@@ -24,6 +26,7 @@ export function Figures({ result, named }: { result: Result; named: Record<strin
             ? t("understand.unknown_said", { below: whole(unknown.below), alarm: whole(alarm.value), miss: whole(miss.value) })
             : t("understand.unknown_alarm", { below: whole(unknown.below), alarm: whole(alarm.value) })}
         </p>
+        {mute && <p>{t("understand.unknown_mute", { n: classes, least: whole(1 / classes) })}</p>}
         {unknown.classes && Object.keys(unknown.classes).length > 0 && (
           <Fold caption={t("understand.unknown")} columns={[t("understand.class"), t("understand.unknown_miss"), t("understand.samples")]} rows={Object.entries(unknown.classes).map(([name, row]) => [name, whole(row.miss), number(row.n)])} />
         )}
