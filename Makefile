@@ -2,15 +2,18 @@
 #
 #   PYTHON           the Python that makes .venv (3.11 or newer)
 #   TORCH_INDEX_URL  where torch comes from, e.g. https://download.pytorch.org/whl/cpu
+#   WORKERS          how many processes `test` and `test-all` share their files among
 #   ARGS             further arguments of `demo`, `studio`, `test`, `test-web`, `bench`, `bench-peers` and `lock`
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
+WORKERS ?= 2
 ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 UV = VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile
 INSTALL = $(UV) pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -87,10 +90,10 @@ studio: $(VENV)/.learn $(PAGES)
 	@$(BIN)/handful studio $(ARGS)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not slow and not web" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not web" $(PARALLEL) $(ARGS)
 
 test-all: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not web" $(ARGS)
+	@$(BIN)/python -m pytest -m "not web" $(PARALLEL) $(ARGS)
 
 test-web: $(VENV)/.dev $(PAGES)
 	@$(BIN)/python -m pytest -m web $(ARGS)

@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Each of them would compute on all cores and wait for the others; read when numpy, torch and programs under test start.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+
 import numpy as np
 import pytest
 
