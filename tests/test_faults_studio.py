@@ -90,7 +90,8 @@ def server(tmp_path: Path) -> Iterator[StudioServer]:
 
 
 @pytest.fixture
-def filled(tmp_path: Path, photos: Path, photo_run_folder: Path) -> Iterator[Filled]:
+def filled(tmp_path: Path, photos: Path, photo_run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filled]:
+    monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "home"))  # no picture of these photos was drawn there before
     with StudioServer(folder=tmp_path / "data", port=0, token=TOKEN) as server:
         yield Filled(server, photos, photo_run_folder)
 
