@@ -30,6 +30,8 @@ WEIGHTS = DATA / "weights" / "squeezenet1_0_imagenet.safetensors"
 PAGES = HERE.parent / "src" / "handful" / "web" / "static" / "index.html"
 PYTHON = sys.executable
 
+BY_HAND = "## Tests that take long"  # the part of RESULTS.md that is written by hand and kept
+
 
 class Timed:
     """A finished command: wall and processor seconds, largest memory, output."""
@@ -388,7 +390,10 @@ def main() -> None:
         print("\n".join(found), flush=True)
         lines += found
     if set(options.parts) == set(PARTS):
-        (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path = HERE / "RESULTS.md"
+        before = path.read_text(encoding="utf-8") if path.is_file() else ""
+        below = before[before.index(BY_HAND) :] if BY_HAND in before else ""
+        path.write_text("\n".join([*lines, "", below]).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
