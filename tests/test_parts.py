@@ -77,6 +77,13 @@ def test_no_parts_where_the_map_is_not_averaged() -> None:
     assert not Parts(network(twice)).found
 
 
+def test_no_parts_where_the_number_of_pictures_is_written_into_the_graph() -> None:
+    def counted(g: Graph, x: str) -> str:
+        return str(g.op("Reshape", g.op("GlobalAveragePool", x), np.array([2, 4])))
+
+    assert not Parts(network(counted)).found
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [
